@@ -1,0 +1,38 @@
+"""AWS clients: the one place that imports boto3, which costs 300 ms of cold start; so only on first use.
+
+`AWS_ENDPOINT_URL` in the environment points them at an emulator; that is boto3's own doing.
+"""
+
+import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sns import SNSClient
+
+
+@functools.cache
+def kms() -> "KMSClient":
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("kms", config=Config(connect_timeout=2, read_timeout=5))
+
+
+@functools.cache
+def sns() -> "SNSClient":
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("sns", config=Config(connect_timeout=2, read_timeout=5))
+
+
+@functools.cache
+def lambda_invoke() -> "LambdaClient":
+    """No retries: a call that was carried out but not answered must not be carried out again behind the caller's back."""
+    import boto3
+    from botocore.config import Config
+
+    once = Config(connect_timeout=2, read_timeout=60, max_pool_connections=64, retries={"total_max_attempts": 1})
+    return boto3.client("lambda", config=once)

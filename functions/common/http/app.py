@@ -1,0 +1,241 @@
+"""The base of every HTTP app: a Chalice app that owns what all routes share.
+
+A request runs through `ServiceApp._answer`: body size → who is asking → rate limit (and cached read) → role → the handler. Every
+answer, an error's too, leaves through `_reply`. Handlers return a msgspec Struct, a JSON-like value or an `Answer`, and raise AppErrors.
+"""
+
+import base64
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import msgspec
+from chalice.app import Chalice, Request, Response
+
+from functions.common import logs
+from functions.common.cache import Cache, Cached, Entry, Limit, rate_limit_headers
+from functions.common.context import CORRELATION_HEADER, correlation_id, invocation
+from functions.common.errors import (
+    AppError,
+    MalformedBody,
+    PayloadTooLarge,
+    PermissionDenied,
+    RateLimited,
+    UnsupportedMediaType,
+)
+from functions.common.http.auth import Principal, TokenVerifier
+from functions.common.http.problem import problem
+from functions.common.settings import HttpSettings, load
+from functions.common.validation import decode_object, parse, parse_query
+
+log = logging.getLogger(__name__)
+
+JSON = "application/json"
+GATEWAY_SECONDS = 28.0
+"""API Gateway gives up after 29 s: nobody waits longer for an answer."""
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+}
+S = TypeVar("S", bound=msgspec.Struct)
+Handler = Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler returns when it is not simply 200 with JSON. `body`: a Struct or JSON-like value, text or bytes as they are."""
+
+    body: object = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """What the base app must know of a route beside path and methods."""
+
+    public: bool = False
+    role: str | None = None
+    policy: str = "user"
+    """Which limit of the settings counts: "user" (per user), "address" or the stricter "auth" (per address)."""
+    content_types: tuple[str, ...] = (JSON,)
+    cached: Callable[[], Entry | None] | None = None
+    """Names the cached answer to read together with the rate limit; called once the principal is known."""
+
+
+class ServiceApp(Chalice):
+    """One per service: `app = ServiceApp("user-service")`. Importing it reads no environment and opens no connection."""
+
+    principal: Principal
+    cached: Cached
+
+    def __init__(self, name: str, environ: Mapping[str, str] = os.environ) -> None:
+        super().__init__(app_name=name, configure_logs=False, env={})
+        self.api.binary_types = []
+        self.specs: dict[tuple[str, str], RouteSpec] = {}
+        self._environ = environ
+
+    @functools.cached_property
+    def settings(self) -> HttpSettings:
+        return load(HttpSettings, self._environ)
+
+    @functools.cached_property
+    def cache(self) -> Cache:
+        return Cache(self.settings.cache_url, self.settings.cache_timeout_ms)
+
+    @functools.cached_property
+    def verifier(self) -> TokenVerifier:
+        return TokenVerifier(self.settings.jwks, self.settings.token_issuer, self.settings.token_audience)
+
+    # Chalice's own signature is (path, **kwargs: Any); this one names what our routes may say.
+    def route(  # type: ignore[override]
+        self,
+        path: str,
+        *,
+        methods: Sequence[str],
+        public: bool = False,
+        role: str | None = None,
+        policy: str = "",
+        content_types: Sequence[str] = (JSON,),
+        cached: Callable[[], Entry | None] | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Registers a handler. Without `public` a valid token is needed, with `role` also that role."""
+        spec = RouteSpec(public, role, policy or ("address" if public else "user"), tuple(content_types), cached)
+
+        def register(handler: Handler) -> Handler:
+            @functools.wraps(handler)
+            def view(**path_params: str) -> Response:
+                return self._answer(spec, handler, path_params)
+
+            for method in methods:
+                self.specs[path, method] = spec
+            # No content types for Chalice: it would judge GET as well, and answer in its own format.
+            super(ServiceApp, self).route(path, methods=list(methods), content_types=[], name=handler.__name__)(view)
+            return handler
+
+        return register
+
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:  # Any: Lambda's own event and context
+        started = time.perf_counter()
+        logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        seconds = min(context.get_remaining_time_in_millis() / 1000 - 0.5, GATEWAY_SECONDS) if context else GATEWAY_SECONDS
+        with invocation(headers.get(CORRELATION_HEADER.lower()), seconds):
+            answer = super().__call__(event, context)
+            answer["headers"] = {**SECURITY_HEADERS, CORRELATION_HEADER: correlation_id(), **answer["headers"]}
+            if isinstance(answer["body"], bytes):
+                answer |= {"body": base64.b64encode(answer["body"]).decode(), "isBase64Encoded": True}
+            log.info(
+                "request",
+                extra=logs.fields(
+                    method=event["requestContext"]["httpMethod"],
+                    route=event["requestContext"]["resourcePath"],
+                    status=answer["statusCode"],
+                    ms=round((time.perf_counter() - started) * 1000, 1),
+                ),
+            )
+            return answer
+
+    # What handlers use.
+
+    @property
+    def request(self) -> Request:
+        assert self.current_request is not None, "outside a request"
+        return self.current_request
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; of a repeated one, the last."""
+        return dict(self.request.query_params or {})
+
+    @property
+    def raw_body(self) -> bytes:
+        return cast(bytes, self.request.raw_body)
+
+    def header(self, name: str) -> str | None:
+        return cast("str | None", self.request.headers.get(name))
+
+    def json_object(self) -> dict[str, Any]:  # Any: JSON of any shape
+        """The body as a JSON object, for handlers that must look at one field before they judge the rest."""
+        if not self.raw_body:
+            raise MalformedBody("A JSON object is needed as body.")
+        return decode_object(self.raw_body)
+
+    def read(self, cls: type[S]) -> S:
+        """The body as a `cls`; every field that does not validate is named."""
+        return parse(cls, self.json_object())
+
+    def read_query(self, cls: type[S]) -> S:
+        return parse_query(cls, self.query)
+
+    @property
+    def source_address(self) -> str:
+        return str(self.request.context.get("identity", {}).get("sourceIp", "unknown"))
+
+    # How a request is answered.
+
+    def _answer(self, spec: RouteSpec, handler: Handler, path_params: dict[str, str]) -> Response:
+        headers: dict[str, str] = {}
+        try:
+            self._check_body(spec)
+            self.principal = Principal(cast(Any, "")) if spec.public else self._authenticate()
+            headers.update(self._limit(spec))
+            if spec.role and spec.role not in self.principal.roles:
+                raise PermissionDenied(f"This needs the role {spec.role}.")
+            return _reply(handler(**path_params), headers)
+        except AppError as error:
+            return self._refuse(error, headers)
+        # The outermost edge: whatever it is, the caller learns nothing of it and the log learns all.
+        except Exception:
+            log.exception("unhandled", extra=logs.fields(route=self.request.path))
+            return self._refuse(AppError("Something went wrong on our side."), headers)
+
+    def _authenticate(self) -> Principal:
+        return self.verifier.verify(self.header("authorization"))
+
+    def _check_body(self, spec: RouteSpec) -> None:
+        size = len(self.raw_body)
+        if size > self.settings.max_body_bytes:
+            raise PayloadTooLarge(f"The body has {size} bytes, {self.settings.max_body_bytes} are allowed.")
+        if not size or self.request.method in ("GET", "HEAD", "DELETE"):
+            return
+        content_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
+        if content_type not in spec.content_types:
+            raise UnsupportedMediaType(f"The body must be {' or '.join(spec.content_types)}.")
+
+    def _limit(self, spec: RouteSpec) -> Mapping[str, str]:
+        rates = {
+            "user": self.settings.user_rate_per_minute,
+            "address": self.settings.address_rate_per_minute,
+            "auth": self.settings.auth_rate_per_minute,
+        }
+        limit = Limit(spec.policy, rates[spec.policy])
+        owner = self.principal.user_id if spec.policy == "user" else self.source_address
+        verdict, self.cached = self.cache.limit_and_read(owner, limit, spec.cached() if spec.cached else None)
+        headers = rate_limit_headers(limit, verdict)
+        if not verdict.allowed:
+            raise RateLimited(
+                "Too many requests; see Retry-After.", headers=headers, retry_after=int(verdict.retry_after) + 1
+            )
+        return headers
+
+    def _refuse(self, error: AppError, headers: Mapping[str, str]) -> Response:
+        status, own_headers, body = problem(error, self.request.context.get("path", self.request.path))
+        return Response(body, {**headers, **own_headers}, status)
+
+
+def _reply(result: object, headers: Mapping[str, str]) -> Response:
+    answer = result if isinstance(result, Answer) else Answer(result)
+    if answer.body is None:
+        return Response("", {**headers, **answer.headers}, answer.status)
+    if isinstance(answer.body, str | bytes):
+        return Response(answer.body, {"Content-Type": JSON, **headers, **answer.headers}, answer.status)
+    text = msgspec.json.encode(answer.body).decode()
+    return Response(text, {"Content-Type": JSON, **headers, **answer.headers}, answer.status)

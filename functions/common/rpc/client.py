@@ -1,0 +1,56 @@
+"""Calls another service by its contract. The calling code does not know how the call travels: the target in the settings does.
+
+    providers = Stub(providers_pb2.DESCRIPTOR.services_by_name["Providers"], channel_to(settings.rpc_providers))
+    provider = providers.call("GetProvider", GetProviderRequest(provider_id="prv_…"), Provider)
+"""
+
+from typing import Protocol, TypeVar
+
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+
+from functions.common.context import correlation_id, remaining_seconds
+from functions.common.errors import DeadlineExceeded
+from functions.common.rpc.envelope import Call, Reply
+from functions.common.rpc.status import StatusCode, error_from
+from functions.contracts.rpc.common_pb2 import ErrorInfo
+
+DEFAULT_SECONDS = 10.0
+M = TypeVar("M", bound=Message)
+
+
+class Channel(Protocol):
+    """Carries one unary call. Raises Unavailable when it cannot be carried, DeadlineExceeded when it takes too long."""
+
+    def invoke(self, call: Call) -> Reply: ...
+
+
+class Stub:
+    """The methods of one service. The deadline of a call is `seconds`, or less if the own caller waits less long."""
+
+    def __init__(self, service: ServiceDescriptor, channel: Channel, seconds: float = DEFAULT_SECONDS) -> None:
+        self._service = service
+        self._channel = channel
+        self._seconds = seconds
+
+    def call(self, method: str, request: Message, reply_type: type[M]) -> M:
+        """Raises the AppError that the callee raised, or the channel's."""
+        name = f"{self._service.full_name}/{self._service.methods_by_name[method].name}"
+        seconds = remaining_seconds(default=self._seconds)
+        if seconds <= 0:
+            raise DeadlineExceeded(f"No time was left to call {name}.")
+        timeout_ms = int(min(self._seconds, seconds) * 1000)
+        reply = self._channel.invoke(Call(name, request.SerializeToString(), timeout_ms, correlation_id()))
+        if reply.status is not StatusCode.OK:
+            raise error_from(reply.status, reply.detail, reply.info or ErrorInfo())
+        return reply_type.FromString(reply.message)
+
+
+def channel_to(target: str) -> Channel:
+    """`lambda:<function name>`. Raises ValueError for a target of no known kind."""
+    kind, _, address = target.partition(":")
+    if kind != "lambda" or not address:
+        raise ValueError(f"RPC target {target!r}: want lambda:<function name>")
+    from functions.common.rpc.lambda_channel import LambdaChannel
+
+    return LambdaChannel(address)

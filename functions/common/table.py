@@ -1,0 +1,53 @@
+"""What the services' `table.py` share. PynamoDB costs 300 ms of cold start: only builders in `bootstrap.py` import this."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from pynamodb.attributes import ListAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.exceptions import PutError, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.models import Model
+
+from functions.common.errors import Unavailable
+
+M = TypeVar("M", bound=Model)
+CONDITION_FAILED = "ConditionalCheckFailedException"
+TRANSACTION_CONDITION_FAILED = "ConditionalCheckFailed"
+
+
+class OutboxMixin:
+    """Attributes of an item that emits events; see `functions.common.outbox`."""
+
+    outbox = ListAttribute[str](null=True)
+    outbox_shard = NumberAttribute(null=True)
+    updated_at = UnicodeAttribute()
+
+
+def bind(model: type[M], table_name: str) -> type[M]:
+    """Says which table the model lives in: CloudFormation names it, so it is known at run time only."""
+    model.Meta.table_name = table_name
+    return model
+
+
+class ConditionFailed(Exception):
+    """A conditional write found the item other than expected; repositories turn it into what it means."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """PynamoDB's errors as the platform's: a failed condition becomes ConditionFailed, the rest Unavailable."""
+    try:
+        yield
+    except TransactWriteError as error:
+        reasons = [reason.code for reason in error.cancellation_reasons if reason is not None]
+        if TRANSACTION_CONDITION_FAILED in reasons:
+            raise ConditionFailed from error
+        raise Unavailable("The table could not be written.") from error
+    except (PutError, UpdateError) as error:
+        if error.cause_response_code == CONDITION_FAILED:
+            raise ConditionFailed from error
+        raise Unavailable("The table could not be written.") from error
+    except PynamoDBException as error:
+        if error.cause_response_code == CONDITION_FAILED:
+            raise ConditionFailed from error
+        raise Unavailable("The table did not answer.") from error

@@ -1,0 +1,109 @@
+"""From untrusted JSON to typed input. Every field that does not validate is named, all at once.
+
+The shapes are msgspec Structs (`schemas.py` of each service): msgspec checks types and constraints, this module gathers its
+verdicts field by field, because msgspec itself stops at the first.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args
+
+import msgspec
+from msgspec import structs
+
+from functions.common.errors import FieldError, InvalidInput, MalformedBody
+
+MAX_DEPTH = 32
+S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
+
+
+def decode_object(raw: bytes) -> dict[str, Any]:  # Any: JSON of any shape
+    """The JSON object in `raw`. Raises MalformedBody for anything else: not UTF-8, NaN, a repeated key, too deep, not an object."""
+    try:
+        value = json.loads(raw.decode(), object_pairs_hook=_no_repeats, parse_constant=_no_constants)
+    except UnicodeDecodeError as error:
+        raise MalformedBody("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise MalformedBody(f"The body is nested deeper than {MAX_DEPTH} levels.") from error
+    except ValueError as error:
+        raise MalformedBody(f"The body is not well-formed JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise MalformedBody("The body must be a JSON object.")
+    if _deeper_than(value, MAX_DEPTH):
+        raise MalformedBody(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    return value
+
+
+def parse(cls: type[S], raw: Mapping[str, object]) -> S:
+    """`raw` as a `cls`. Raises InvalidInput with one FieldError for each field that is missing, unknown or wrong."""
+    values, errors = _read_fields(cls, raw, prefix="")
+    if errors:
+        raise InvalidInput.of(*errors)
+    return cls(**values)
+
+
+def parse_query(cls: type[S], query: Mapping[str, str]) -> S:
+    """Like `parse`, for query parameters: text is converted to the field's type."""
+    values, errors = _read_fields(cls, query, prefix="", strict=False)
+    if errors:
+        raise InvalidInput.of(*errors)
+    return cls(**values)
+
+
+def _read_fields(
+    cls: type[msgspec.Struct], raw: Mapping[str, object], prefix: str, *, strict: bool = True
+) -> tuple[dict[str, Any], list[FieldError]]:  # Any: values of the struct's own types
+    values: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    known = {field.encode_name: field for field in structs.fields(cls)}
+    for name in raw:
+        if name not in known:
+            errors.append(FieldError(f"{prefix}{name}", "unknown", "There is no such field."))
+    for name, field in known.items():
+        path = f"{prefix}{name}"
+        if name not in raw:
+            if field.required:
+                errors.append(FieldError(path, "missing", "This field is required."))
+            continue
+        nested = _struct_of(field.type)
+        value = raw[name]
+        if nested and isinstance(value, Mapping):
+            inner, inner_errors = _read_fields(nested, value, f"{path}.", strict=strict)
+            errors.extend(inner_errors)
+            if not inner_errors:
+                values[field.name] = nested(**inner)
+            continue
+        try:
+            values[field.name] = msgspec.convert(value, field.type, strict=strict)
+        except msgspec.ValidationError as error:
+            errors.append(FieldError(path, "invalid", f"{error}."))
+    return values, errors
+
+
+def _struct_of(annotation: Any) -> type[msgspec.Struct] | None:  # Any: a type annotation
+    """The Struct in `Struct` or `Struct | None`; None for other types."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            return candidate if candidate is annotation or type(None) in get_args(annotation) else None
+    return None
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return result
+
+
+def _no_constants(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _deeper_than(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    if levels == 0:
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return any(_deeper_than(item, levels - 1) for item in inner)

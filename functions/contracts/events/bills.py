@@ -1,0 +1,55 @@
+"""What happens to bills. Owner: bill_aggregation_service, but for the request to refresh, which the broker owns."""
+
+from typing import ClassVar
+
+from functions.contracts.events.envelope import EventData
+
+
+class BillsRefreshRequestedV1(EventData, frozen=True, kw_only=True):
+    """Somebody wants one link's bills read again: the user, the utility, or the sweep."""
+
+    TYPE: ClassVar[str] = "bills.refresh_requested.v1"
+    SOURCE: ClassVar[str] = "broker"
+
+    user_id: str
+    link_id: str
+    job_id: str = ""
+    """The refresh job that waits for the result; empty when nobody does."""
+    reason: str
+    """user, provider or sweep."""
+
+    @property
+    def subject(self) -> str:
+        return self.link_id
+
+
+class _BillEvent(EventData, frozen=True, kw_only=True):
+    SOURCE: ClassVar[str] = "bill-aggregation"
+
+    user_id: str
+    link_id: str
+    bill_id: str
+    provider_id: str
+    service_type: str
+    version: int
+    amount_minor: int
+    """In minor units of `currency` (ISO 4217)."""
+    currency: str
+    due_date: str | None = None
+    """YYYY-MM-DD in the provider's time zone."""
+
+    @property
+    def subject(self) -> str:
+        return self.bill_id
+
+
+class BillCreatedV1(_BillEvent, frozen=True, kw_only=True):
+    """A bill that was not known before."""
+
+    TYPE: ClassVar[str] = "bill.created.v1"
+
+
+class BillUpdatedV1(_BillEvent, frozen=True, kw_only=True):
+    """A known bill changed at the utility; the version before stays readable."""
+
+    TYPE: ClassVar[str] = "bill.updated.v1"

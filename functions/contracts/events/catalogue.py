@@ -1,0 +1,17 @@
+"""All event types. Adding an event: its class in the file of its domain, and a line here."""
+
+from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
+from functions.contracts.events.bills import BillCreatedV1, BillsRefreshRequestedV1, BillUpdatedV1
+from functions.contracts.events.envelope import EventData
+
+CATALOGUE: dict[str, type[EventData]] = {
+    cls.TYPE: cls
+    for cls in (
+        AccountLinkedV1,
+        AccountStateChangedV1,
+        AccountUnlinkedV1,
+        BillsRefreshRequestedV1,
+        BillCreatedV1,
+        BillUpdatedV1,
+    )
+}
