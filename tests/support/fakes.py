@@ -1,0 +1,56 @@
+"""Fakes of 10 to 30 lines for what the code abstracts: clock, publisher, RPC channel."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from functions.common.errors import Unavailable
+from functions.common.rpc.envelope import Call, Reply
+from functions.common.rpc.server import LambdaRpcHandler
+from functions.contracts.events.envelope import CloudEvent
+
+
+class FakeClock:
+    """Stands still until told to move."""
+
+    def __init__(self, now: datetime = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, delta: timedelta) -> None:
+        self._now += delta
+
+
+class FakePublisher:
+    """Keeps what was published; `down = True` makes the broker unreachable, `refuse` names event types it does not take."""
+
+    def __init__(self) -> None:
+        self.events: list[CloudEvent] = []
+        self.down = False
+        self.refuse: set[str] = set()
+
+    def publish(self, events: Sequence[CloudEvent]) -> frozenset[str]:
+        if self.down:
+            raise Unavailable("The broker is down.")
+        self.events += [event for event in events if event.type not in self.refuse]
+        return frozenset(event.id for event in events if event.type in self.refuse)
+
+    @property
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+class LoopbackChannel:
+    """An RPC channel to a handler in the same process, through the same envelope as over Lambda."""
+
+    def __init__(self, handler: LambdaRpcHandler) -> None:
+        self._handler = handler
+        self.calls: list[Call] = []
+        self.down = False
+
+    def invoke(self, call: Call) -> Reply:
+        self.calls.append(call)
+        if self.down:
+            raise Unavailable("The function is down.")
+        return Reply.from_payload(self._handler(call.to_payload(), None))
