@@ -1,0 +1,1 @@
+"""Build, local start and stop, deploy, migrate, seed: `python -m infra <command>`, one command per make target."""

@@ -1,0 +1,175 @@
+"""The artefact of one function: `python -m infra.artefacts <LogicalId> <folder>`, called by functions/Makefile for sam.
+
+A service's artefact holds its own package, `common`, `contracts` and the dependencies that
+functions/<service>/requirements.txt names, at the versions and hashes of requirements/functions.txt. Nothing is
+resolved: what a service needs is listed in full, so nothing comes along unseen. boto3 is left to the Lambda runtime.
+
+Wheels are those of the interpreter that will run them: the host's for the embedded engine, Lambda's elsewhere.
+"""
+
+import compileall
+import hashlib
+import os
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+from infra.console import Failure
+from infra.settings import ROOT, Settings, Target, host_python, load
+from infra.template import service_of
+
+FUNCTIONS = ROOT / "functions"
+PINS = ROOT / "requirements" / "functions.txt"
+DEPENDENCIES = ROOT / "build" / "deps"
+LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux2014"
+CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
+# other parts that no function needs: cffi's compiler (its backend is a file of its own), protobuf's pure-Python stand-in,
+# the native copies of a detector of encodings that nothing calls, urllib3 in a browser
+TRIMMED = (
+    "*.dist-info",
+    "bin",
+    "cffi",
+    "charset_normalizer/*.so",
+    "charset_normalizer/cli",
+    "google/protobuf/compiler",
+    "google/protobuf/internal/python_message.py",
+    "urllib3/contrib/emscripten",
+    "requirements.txt",
+    ".lock",
+    "**/__pycache__",
+    "**/*.pyi",
+)
+# Byte code roughly halves a package's import and costs about twice its zipped source, so DESIGN §7 leaves room for some
+# of it: in this order, what saves the most milliseconds per byte first
+COMPILED = ("chalice", "pynamodb", "jwt", "msgspec", "redis", "cryptography", "google", "requests", "urllib3")
+LIMIT, LIMIT_WITH_CRYPTOGRAPHY = 1_500_000, 6_500_000  # bytes, zipped: DESIGN §7
+OWN_CODE = 300_000  # of that, what is kept free for the service's own package, compiled
+SOURCES_LEFT_OUT = shutil.ignore_patterns(
+    "__pycache__", "*.pyi", "*.proto", "README.md", "requirements.txt", "migrations", ".*"
+)
+
+
+def runtime(settings: Settings) -> tuple[str, str]:
+    """Version and platform of the interpreter that will run the artefact; platform "" is this machine."""
+    return (host_python(), "") if settings.target is Target.EMBEDDED else (LAMBDA_PYTHON, LAMBDA_PLATFORM)
+
+
+def pinned(names: list[str], lock: str) -> str:
+    """The part of a lock file, hashes included, for `names`. Raises Failure for a name that the lock does not have."""
+    entries = {re.split(r"[=\[ ;]", block, maxsplit=1)[0]: block for block in re.split(r"\n(?=\S)", lock.strip())}
+    unknown = [name for name in names if name not in entries]
+    if unknown:
+        raise Failure(
+            f"requirements/functions.txt has no {', '.join(unknown)}",
+            "Add it to requirements/functions.in and run: make lock",
+        )
+    return "\n".join(entries[name] for name in names) + "\n"
+
+
+def names_in(service: str) -> list[str]:
+    path = FUNCTIONS / service / "requirements.txt"
+    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines()) if path.exists() else ()
+    return sorted({line for line in lines if line})
+
+
+def dependencies(names: list[str], python: str, platform: str) -> Path:
+    """The folder with the installed packages; installed once for each set of packages and interpreter."""
+    requirements = pinned(names, PINS.read_text()) if names else ""
+    recipe = f"{requirements}|{sys.version}|{platform}|{Path(__file__).read_text()}"
+    target = DEPENDENCIES / f"py{python}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    if target.exists():
+        return target
+    scratch = target.with_name(f"{target.name}.{os.getpid()}")
+    scratch.mkdir(parents=True)
+    listed = scratch / "requirements.txt"
+    listed.write_text(requirements)
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--python", sys.executable, "--target", str(scratch), "--requirement", str(listed)]
+    if platform:
+        command += ["--python-version", python, "--python-platform", platform, "--only-binary", ":all:"]
+    if subprocess.run(command, check=False).returncode:
+        shutil.rmtree(scratch)
+        raise Failure(
+            "uv could not install the dependencies", "Is the package registry within reach? Run the same again."
+        )
+    _trim(scratch)
+    _compile_what_fits(scratch, python)
+    scratch.rename(target)
+    return target
+
+
+def _trim(folder: Path) -> None:
+    unneeded = [entry for pattern in TRIMMED for entry in folder.glob(pattern)]
+    unneeded += [entry for entry in folder.glob("chalice/*") if entry.name not in CHALICE_KEPT]
+    for entry in unneeded:
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+def _compile_what_fits(folder: Path, python: str) -> None:
+    limit = LIMIT_WITH_CRYPTOGRAPHY if (folder / "cryptography").exists() else LIMIT
+    room = limit - OWN_CODE - zipped(folder)
+    for package in COMPILED:
+        if not (folder / package).exists():
+            continue
+        _compile(folder / package, python, under=folder)
+        grown = sum(zipped(cache) for cache in (folder / package).rglob("__pycache__"))
+        if grown <= room:
+            room -= grown
+            continue
+        for cache in list((folder / package).rglob("__pycache__")):
+            shutil.rmtree(cache)
+
+
+def zipped(folder: Path) -> int:
+    """Bytes that the folder takes in an artefact, names included."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sum(len(zlib.compress(path.read_bytes())) + 2 * len(str(path.relative_to(folder))) + 120 for path in files)
+
+
+def _compile(folder: Path, python: str, under: Path) -> None:
+    """Byte code that is used without a look at the source (PEP 552).
+
+    Only this interpreter's own can be made; built on another version the artefact goes without. Unchecked because an
+    unpacked artefact never changes, and because its files' times mean nothing.
+    """
+    if python != host_python():
+        return
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    # paths as they are in Lambda, so that a traceback names no folder of the building machine
+    compileall.compile_dir(
+        folder, quiet=2, workers=1, invalidation_mode=mode, stripdir=str(under), prependdir="/var/task", force=True
+    )
+
+
+def build(logical_id: str, folder: Path, settings: Settings) -> None:
+    """Fills `folder` with the artefact of a function."""
+    service, (python, platform) = service_of(logical_id), runtime(settings)
+    shutil.copytree(dependencies(names_in(service), python, platform), folder, dirs_exist_ok=True, copy_function=_link)
+    package = folder / "functions"
+    package.mkdir()
+    shutil.copy2(FUNCTIONS / "__init__.py", package)
+    for part in ("common", "contracts", service):
+        shutil.copytree(FUNCTIONS / part, package / part, ignore=SOURCES_LEFT_OUT)
+    _compile(package, python, under=folder)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+if __name__ == "__main__":
+    try:
+        build(sys.argv[1], Path(sys.argv[2]), load())
+    except Failure as failure:
+        failure.show()
+        sys.exit(1)

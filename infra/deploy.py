@@ -1,0 +1,119 @@
+"""Deploy: build → signing key → `sam deploy` → migrate. The same steps on every target."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from infra import build, migrations, run, signing_key, stack, target, template
+from infra.aws import client
+from infra.console import say, step
+from infra.settings import ROOT, Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TIMEOUT = {"embedded": 240.0, "localstack": 420.0, "aws": 3600.0}  # seconds for `sam deploy`
+FUNCTIONS = ROOT / "functions"
+
+
+def deploy(settings: Settings) -> None:
+    """Everything, from the sources to a migrated stack. Raises Failure, saying what to do, at the step that fails."""
+    with build.one_at_a_time():
+        build.build(settings)
+        with step(f"signing key of stage {settings.stage}"):
+            key = signing_key.ensure(settings)
+        _sam_deploy(settings, _parameters(settings, key))
+    migrate(settings)
+    say(f"deployed: {stack.api_url(settings)}")
+
+
+def _parameters(settings: Settings, key: signing_key.SigningKey) -> dict[str, str]:
+    """The template's parameters; those without a value here keep the template's default."""
+    seen = target.seen_by_functions(settings)
+    return {
+        "Stage": settings.stage,
+        "CacheUrl": seen.cache_url,
+        "Jwks": key.jwks,
+        "SigningKeyId": key.key_id,
+        "Sandbox": os.environ.get("SANDBOX") or ("true" if settings.emulated else "false"),
+        "SandboxOrigin": seen.origin,
+        "LogLevel": os.environ.get("LOG_LEVEL", ""),
+    }
+
+
+def _sam_deploy(settings: Settings, parameters: dict[str, str]) -> None:
+    target.before_deploy(settings)
+    bucket = ["--s3-bucket", _bucket(settings)] if settings.emulated else ["--resolve-s3"]
+    known = template.read()["Parameters"]
+    command = build.sam("deploy", "--stack-name", settings.stack_name, "--region", settings.region, *bucket)
+    command += ["--template-file", str(build.BUILT), "--no-progressbar", "--parameter-overrides"]
+    command += [f"{name}={_quoted(value)}" for name, value in parameters.items() if value and name in known]
+    run.run(
+        f"deploying {settings.stack_name} to {settings.target}",
+        command,
+        log=settings.run_dir / "log/deploy.log",
+        cwd=ROOT,
+        env=build.sam_environment(settings),
+        todo="The last lines above name the resource and the reason. Once mended: make deploy"
+        + (". A stack that is stuck: make reset && make up" if settings.emulated else ""),
+        timeout=TIMEOUT[settings.target],
+    )
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _bucket(settings: Settings) -> str:
+    """An emulator's bucket for the artefacts. `--resolve-s3` would deploy a stack of its own for it, which is slow."""
+    s3: S3Client = client(settings, "s3")
+    name = f"billing-{settings.stage}-artefacts"
+    try:
+        s3.head_bucket(Bucket=name)
+    except ClientError:
+        s3.create_bucket(Bucket=name)
+    return name
+
+
+def migrate(settings: Settings, service: str = "") -> None:
+    """Runs the migrations that have not run on this stack."""
+    steps, ledger, environments = _migrations(settings, service)
+    with step(f"migrations of {settings.stack_name}"):
+        ran = migrations.migrate(steps, ledger, environments)
+    say(f"  {len(ran)} run, {len(steps) - len(ran)} had run before")
+
+
+def rollback(settings: Settings, count: int, service: str) -> None:
+    """Takes back the last `count` migrations."""
+    steps, ledger, environments = _migrations(settings, service)
+    taken = migrations.rollback(steps, ledger, environments, count)
+    say(f"  {len(taken)} taken back")
+
+
+def _migrations(
+    settings: Settings, service: str
+) -> tuple[list[migrations.Step], migrations.Ledger, dict[str, dict[str, str]]]:
+    steps = migrations.discover(FUNCTIONS, service)
+    ledger = migrations.Ledger(client(settings, "dynamodb"), stack.resource(settings, "MigrationsTable"))
+    return steps, ledger, {name: service_environment(settings, name) for name in {step.service for step in steps}}
+
+
+def service_environment(settings: Settings, service: str) -> dict[str, str]:
+    """What the service's own function has in its environment, with addresses as they are seen from here."""
+    handlers = {str(properties["Handler"]): name for name, properties in template.functions().items()}
+    own = sorted(handler for handler in handlers if handler.split(".")[1] == service)
+    logical_id = handlers.get(f"functions.{service}.app.app") or handlers[own[0]]
+    env = stack.function_environment(settings, logical_id)
+    if settings.emulated:
+        for name, value in settings.environment().items():
+            if name.startswith("AWS_") or name == "CACHE_URL":
+                env[name] = value
+        env["SANDBOX_BASE_URL"] = stack.api_url(settings, target.seen_by_functions(settings).origin) + "/mock"
+    return env | {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+
+
+def artefacts() -> list[Path]:
+    """The folders of the last build, one per function."""
+    return sorted(path for path in build.BUILT.parent.iterdir() if path.is_dir()) if build.BUILT.exists() else []

@@ -1,0 +1,56 @@
+"""Reading template.yaml: which function belongs to which service."""
+
+from pathlib import Path
+from typing import Any  # a template is whatever YAML holds
+
+import yaml
+
+from infra.console import Failure
+from infra.settings import ROOT
+
+TEMPLATE = ROOT / "template.yaml"
+
+
+class _Loader(yaml.SafeLoader):
+    """CloudFormation's short forms (!Ref, !GetAtt, !Sub …) are read as {"Ref": …}, {"Fn::GetAtt": …} and so on."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)  # noqa: S101 - YAML has no fourth kind
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def read(path: Path | None = None) -> dict[str, Any]:
+    path = path or TEMPLATE
+    if not path.exists():
+        raise Failure(f"{path.name} is missing")
+    parsed: dict[str, Any] = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    return parsed
+
+
+def functions(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Logical id → properties of each function."""
+    resources = read(path)["Resources"]
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def service_of(logical_id: str, path: Path | None = None) -> str:
+    """The service whose code a function runs: "bill_aggregation_service" for BillApi. Failure for an unknown id."""
+    known = functions(path)
+    if logical_id not in known:
+        raise Failure(f"{logical_id} is not a function of template.yaml", f"Functions: {', '.join(sorted(known))}")
+    return str(known[logical_id]["Handler"]).split(".")[1]
