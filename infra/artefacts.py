@@ -19,6 +19,7 @@ import zlib
 from pathlib import Path
 
 from infra.console import Failure
+from infra.elf import drop_sections
 from infra.settings import ROOT, Settings, Target, host_python, load
 from infra.template import service_of
 
@@ -27,8 +28,8 @@ PINS = ROOT / "requirements" / "functions.txt"
 DEPENDENCIES = ROOT / "build" / "deps"
 LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux2014"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
-# other parts that no function needs: cffi's compiler (its backend is a file of its own), protobuf's pure-Python stand-in,
-# the native copies of a detector of encodings that nothing calls, urllib3 in a browser
+# other parts that no function needs: cffi's compiler (its backend is a file of its own), the native copies of a
+# detector of encodings that nothing calls, tables that zoneinfo does not read, urllib3 in a browser
 TRIMMED = (
     "*.dist-info",
     "bin",
@@ -36,7 +37,9 @@ TRIMMED = (
     "charset_normalizer/*.so",
     "charset_normalizer/cli",
     "google/protobuf/compiler",
-    "google/protobuf/internal/python_message.py",
+    "tzdata/zoneinfo/*.tab",
+    "tzdata/zoneinfo/*.zi",
+    "tzdata/zoneinfo/leapseconds",
     "urllib3/contrib/emscripten",
     "requirements.txt",
     ".lock",
@@ -45,9 +48,9 @@ TRIMMED = (
 )
 # Byte code roughly halves a package's import and costs about twice its zipped source, so DESIGN §7 leaves room for some
 # of it: in this order, what saves the most milliseconds per byte first
-COMPILED = ("chalice", "pynamodb", "jwt", "msgspec", "redis", "cryptography", "google", "requests", "urllib3")
+COMPILED = ("chalice", "jwt", "msgspec", "pynamodb", "redis", "cryptography", "google", "requests", "urllib3")
 LIMIT, LIMIT_WITH_CRYPTOGRAPHY = 1_500_000, 6_500_000  # bytes, zipped: DESIGN §7
-OWN_CODE = 300_000  # of that, what is kept free for the service's own package, compiled
+OWN_CODE = 200_000  # of that, what is kept free for the service's own package, compiled
 SOURCES_LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "*.pyi", "*.proto", "README.md", "requirements.txt", "migrations", ".*"
 )
@@ -87,7 +90,18 @@ def dependencies(names: list[str], python: str, platform: str) -> Path:
     scratch.mkdir(parents=True)
     listed = scratch / "requirements.txt"
     listed.write_text(requirements)
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "--link-mode",
+        "copy",
+    ]
     command += ["--python", sys.executable, "--target", str(scratch), "--requirement", str(listed)]
     if platform:
         command += ["--python-version", python, "--python-platform", platform, "--only-binary", ":all:"]
@@ -110,6 +124,8 @@ def _trim(folder: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink(missing_ok=True)
+    for library in folder.rglob("*.so"):
+        drop_sections(library)
 
 
 def _compile_what_fits(folder: Path, python: str) -> None:
