@@ -103,6 +103,8 @@ def dependencies(names: list[str], python: str, platform: str) -> Path:
         "copy",
     ]
     command += ["--python", sys.executable, "--target", str(scratch), "--requirement", str(listed)]
+    # uv links into its cache, and so into every virtual environment: writing to a linked file would break them all
+    command += ["--link-mode", "copy"]
     if platform:
         command += ["--python-version", python, "--python-platform", platform, "--only-binary", ":all:"]
     if subprocess.run(command, check=False).returncode:
@@ -167,20 +169,13 @@ def _compile(folder: Path, python: str, under: Path) -> None:
 def build(logical_id: str, folder: Path, settings: Settings) -> None:
     """Fills `folder` with the artefact of a function."""
     service, (python, platform) = service_of(logical_id), runtime(settings)
-    shutil.copytree(dependencies(names_in(service), python, platform), folder, dirs_exist_ok=True, copy_function=_link)
+    shutil.copytree(dependencies(names_in(service), python, platform), folder, dirs_exist_ok=True)
     package = folder / "functions"
     package.mkdir()
     shutil.copy2(FUNCTIONS / "__init__.py", package)
     for part in ("common", "contracts", service):
         shutil.copytree(FUNCTIONS / part, package / part, ignore=SOURCES_LEFT_OUT)
     _compile(package, python, under=folder)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
 
 
 if __name__ == "__main__":
