@@ -3,6 +3,8 @@
 `send` answers whatever the API answers; everything else raises ApiError unless the API says 2xx.
 """
 
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -156,6 +158,17 @@ def await_value(look: Callable[[], T | None], seconds: float, what: str) -> T:
             raise TimeoutError(f"{what} did not come within {seconds:.0f} s")
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def example_params(provider: Json) -> dict[str, str]:
+    """Values for the provider's obligatory `customer_params`: each example with other digits, if the rules allow it."""
+    return {param["name"]: _like_example(param) for param in provider["customer_params"] if not param.get("optional")}
+
+
+def _like_example(param: Json) -> str:
+    example = str(param["example"])
+    other = re.sub(r"[0-9]", lambda _: str(secrets.randbelow(10)), example)
+    return other if re.fullmatch(param.get("regex") or ".*", other) else example
 
 
 def _session(base_url: str) -> requests.Session:
