@@ -26,7 +26,8 @@ from infra.template import service_of
 FUNCTIONS = ROOT / "functions"
 PINS = ROOT / "requirements" / "functions.txt"
 DEPENDENCIES = ROOT / "build" / "deps"
-LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux2014"
+# Amazon Linux 2023, glibc 2.34
+LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
 # other parts that no function needs: cffi's compiler (its backend is a file of its own), the native copies of a
 # detector of encodings that nothing calls, tables that zoneinfo does not read, urllib3 in a browser
@@ -90,18 +91,7 @@ def dependencies(names: list[str], python: str, platform: str) -> Path:
     scratch.mkdir(parents=True)
     listed = scratch / "requirements.txt"
     listed.write_text(requirements)
-    command = [
-        sys.executable,
-        "-m",
-        "uv",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--link-mode",
-        "copy",
-    ]
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--python", sys.executable, "--target", str(scratch), "--requirement", str(listed)]
     # uv links into its cache, and so into every virtual environment: writing to a linked file would break them all
     command += ["--link-mode", "copy"]
