@@ -1,0 +1,45 @@
+"""docs/sandbox.md states the utilities' facts a second time, for people: the same ones."""
+
+import re
+from pathlib import Path
+
+from functions.mock_api_service.formats import bbps, csv_statement
+from functions.mock_api_service.model import PLAYED, Scenario
+from functions.mock_api_service.utilities import UTILITIES
+
+DOCS = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
+ROWS = [
+    [cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in DOCS.splitlines() if line[:1] == "|"
+]
+
+
+def rows(name: str, width: int) -> list[list[str]]:
+    return [row for row in ROWS if row[0] == name and len(row) == width]
+
+
+def test_the_facts_of_each_utility() -> None:
+    for utility in UTILITIES.values():
+        [[_, provider_id, label, service_type, _, _, currency, zone, _]] = rows(utility.name, 9)
+        assert (provider_id, label, service_type) == (utility.provider_id, utility.label, utility.name)
+        assert (currency, zone) == (utility.currency, utility.time_zone)
+
+
+def test_what_each_utility_needs() -> None:
+    for utility in UTILITIES.values():
+        [[_, name, _, regex, shortest, longest, example]] = rows(utility.name, 7)
+        assert (name, regex, example) == ("account_number", utility.account_format, utility.account_example)
+        assert int(shortest) <= len(example) <= int(longest)
+
+
+def test_every_scenario_is_described_or_reserved() -> None:
+    reserved = re.search(r"`([a-z_ ]+)` are reserved", DOCS)
+
+    assert {row[0] for row in ROWS if len(row) == 2} - {"scenario", "---"} == PLAYED
+    assert reserved
+    assert set(reserved[1].split()) == set(Scenario) - PLAYED
+
+
+def test_the_words_on_the_wire() -> None:
+    assert ",".join(f'"{name}"' for name in csv_statement.HEADER) in DOCS
+    assert bbps.BILLER_ID in DOCS
+    assert f'"name": "{bbps.ACCOUNT_PARAM}"' in DOCS
