@@ -3,9 +3,11 @@
 import json
 
 from functions.common.context import correlation_id
-from functions.common.errors import AppError
+from functions.common.errors import AppError, Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
+CHALLENGE = 'Bearer realm="billing"'
+"""RFC 9110 section 15.5.2: every 401 carries one; the token verifier's own says more."""
 
 
 def problem(error: AppError, instance: str) -> tuple[int, dict[str, str], str]:
@@ -22,6 +24,8 @@ def problem(error: AppError, instance: str) -> tuple[int, dict[str, str], str]:
     if error.errors:
         document["errors"] = [{"field": e.field, "code": e.code, "message": e.message} for e in error.errors]
     headers = {"Content-Type": MEDIA_TYPE, **error.headers}
+    if error.status == Unauthenticated.status:
+        headers.setdefault("WWW-Authenticate", CHALLENGE)
     if error.retry_after:
         headers["Retry-After"] = str(error.retry_after)
     return error.status, headers, json.dumps(document)
