@@ -1,1 +1,150 @@
-"""The commands that work on a platform that is up, and those that work on the sources."""
+"""The commands that use a platform that is up, and those that work on the sources."""
+
+import sys
+
+import click
+
+from infra.cli import main
+from infra.console import Failure
+from infra.settings import Settings
+
+
+@main.command()
+@click.pass_obj
+def demo(settings: Settings) -> None:
+    """Start everything and run the whole journey."""
+    from infra import demo as journey
+    from infra import local
+
+    local.up(settings)
+    sys.exit(journey.run(local.url(settings)))
+
+
+@main.command()
+@click.option("--fn", envvar="FN", default="", help="Logical id of one function.")
+@click.option(
+    "--since", envvar="SINCE", default=10, show_default=True, type=click.IntRange(min=1), help="Minutes back."
+)
+@click.option("--follow", envvar="FOLLOW", is_flag=True, help="Go on until Ctrl-C.")
+@click.pass_obj
+def logs(settings: Settings, fn: str, since: int, *, follow: bool) -> None:
+    """Print the functions' logs."""
+    from infra import logs as reading
+
+    reading.show(settings, fn, since, follow=follow)
+
+
+@main.command()
+@click.pass_obj
+def seed(settings: Settings) -> None:
+    """Make a demo user with linked accounts, through the API."""
+    from infra import local
+    from infra import seed as sowing
+
+    sowing.run(local.url(settings))
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", default="", help="The user's address.")
+@click.pass_obj
+def admin(settings: Settings, email: str) -> None:
+    """Give a user the role admin."""
+    from infra import admin as granting
+
+    if not email:
+        raise Failure("Whom?", "make admin EMAIL=someone@example.com")
+    granting.grant(settings, email)
+    click.echo(f"{email} has the role admin, in tokens issued from now on")
+
+
+@main.command()
+@click.option("--fn", envvar="FN", default="", help="Logical id of the function.")
+@click.option("--event", envvar="EVENT", default="", help="File with the event.")
+@click.option("--options", envvar="OPTIONS", default="", help="More options for sam local invoke.")
+@click.pass_obj
+def invoke(settings: Settings, fn: str, event: str, options: str) -> None:
+    """Run one function in a container by sam local invoke."""
+    from infra import invoke as invoking
+
+    invoking.run(settings, fn, event, options.split())
+
+
+@main.command()
+@click.argument("parts", nargs=-1, type=click.Choice(["unit", "contract", "integration"]))
+@click.option("--pytest", "arguments", envvar="ARGS", default="", help="More options for pytest.")
+@click.pass_obj
+def test(settings: Settings, parts: tuple[str, ...], arguments: str) -> None:
+    """Run the tests, all parts unless some are named."""
+    from infra import testing
+
+    sys.exit(testing.run(settings, list(parts) or list(testing.PARTS), arguments.split()))
+
+
+@main.command()
+@click.pass_obj
+def lint(settings: Settings) -> None:
+    """All static checks."""
+    from infra import checks
+
+    checks.lint(settings)
+
+
+@main.command("format")
+def format_() -> None:
+    """Format the code and mend what ruff can mend."""
+    from infra import checks
+
+    checks.format_sources()
+
+
+@main.command()
+def protos() -> None:
+    """Generate code from the .proto files."""
+    from infra import protos as generating
+    from infra.settings import ROOT
+
+    generating.generate(ROOT)
+
+
+@main.command()
+def docs() -> None:
+    """Generate the reference documents."""
+    from infra import docs as generating
+    from infra.settings import ROOT
+
+    generating.generate(ROOT)
+
+
+@main.command()
+@click.pass_obj
+def bench(settings: Settings) -> None:
+    """Measure the budgets."""
+    from infra import checks
+
+    checks.bench(settings)
+
+
+@main.command()
+@click.option("--upgrade", envvar="UPGRADE", is_flag=True, help="Take the newest versions.")
+def lock(*, upgrade: bool) -> None:
+    """Resolve requirements/*.in into pinned, hashed files."""
+    from infra import locking
+
+    locking.lock(upgrade=upgrade)
+
+
+@main.command("localstack-up")
+@click.pass_obj
+def localstack_up(settings: Settings) -> None:
+    """Start LocalStack and Valkey in Docker."""
+    from infra import compose
+
+    compose.up(settings)
+
+
+@main.command("localstack-down")
+def localstack_down() -> None:
+    """Stop LocalStack and Valkey."""
+    from infra import compose
+
+    compose.down()

@@ -134,7 +134,7 @@ def migrate(steps: list[Step], ledger: Ledger, environments: Mapping[str, Mappin
             continue
         say(f"  {step.service} {step.migration}: up")
         try:
-            with _environment(environments[step.service]) as env:
+            with applied(environments[step.service]) as env:
                 step.load().up(MigrationContext(step.service, env, _log))
         except BaseException:
             ledger.forget(step)
@@ -153,7 +153,7 @@ def rollback(
     taken = run[::-1][:count]
     for step in taken:
         say(f"  {step.service} {step.migration}: down")
-        with _environment(environments[step.service]) as env:
+        with applied(environments[step.service]) as env:
             step.load().down(MigrationContext(step.service, env, _log))
         ledger.forget(step)
     return taken
@@ -164,8 +164,8 @@ def _log(line: str) -> None:
 
 
 @contextmanager
-def _environment(env: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    """`env` on top of this process's environment, for the time of one migration."""
+def applied(env: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """`env` on top of this process's environment, for the time of the block."""
     before = dict(os.environ)
     os.environ.update(env)
     try:

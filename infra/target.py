@@ -55,11 +55,12 @@ def running(settings: Settings) -> bool:
     return settings.target is Target.AWS or engine.answers(settings)
 
 
-def stop(settings: Settings) -> None:
+def stop(settings: Settings, *, quiet: bool = False) -> None:
     """Stops what `start` has started. The engine first: its functions use the cache."""
     stopped = engine.stop(settings) if settings.target is Target.EMBEDDED else False
     stopped = cache_server.stop(settings) or stopped
-    say("stopped" if stopped else "nothing was running")
+    if not quiet:
+        say("stopped" if stopped else "nothing was running")
 
 
 def before_deploy(settings: Settings) -> None:

@@ -1,0 +1,37 @@
+"""LocalStack and Valkey in Docker (docker-compose.localstack.yml)."""
+
+import shutil
+import subprocess
+
+from infra import engine
+from infra.console import Failure, say, step
+from infra.settings import ROOT, Settings
+
+FILE = ROOT / "docker-compose.localstack.yml"
+NO_ENGINE = "Without Docker the platform runs embedded: make up"
+
+
+def up(settings: Settings) -> None:
+    """Starts both and waits until they are healthy."""
+    _compose("up", "--detach", "--wait", "--wait-timeout", "180")
+    with step(f"LocalStack at {settings.endpoint}"):
+        if not engine.answers(settings):
+            raise Failure(f"It does not answer at {settings.endpoint}.", f"docker compose -f {FILE.name} logs")
+    say("now: TARGET=localstack make demo")
+
+
+def down() -> None:
+    """Stops both; LocalStack keeps nothing."""
+    _compose("down", "--volumes")
+
+
+def _compose(*arguments: str) -> None:
+    if not shutil.which("docker"):
+        raise Failure("LocalStack runs in Docker, and there is no docker command on PATH.", NO_ENGINE)
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        raise Failure(
+            "LocalStack runs in Docker, and no Docker engine answers.", f"Start it, and try again. {NO_ENGINE}"
+        )
+    command = ["docker", "compose", "--file", str(FILE), *arguments]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise Failure("docker compose failed: see above.", f"docker compose -f {FILE.name} logs")

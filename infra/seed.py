@@ -1,0 +1,30 @@
+"""A demo user with an account at every utility, made through the API. Safe to run again."""
+
+import click
+
+from infra.client import ApiError, Client, example_params
+from infra.console import say, step
+
+EMAIL, PASSWORD, NAME = "demo@example.com", "correct horse battery staple", "Demo Household"
+WAIT = 90.0  # seconds for the first bills
+
+
+def run(base_url: str) -> None:
+    """Registers, links what is not linked yet, and fetches. Raises ApiError when the API refuses."""
+    anyone = Client(base_url)
+    with step(f"user {EMAIL}"):
+        try:
+            anyone.register(EMAIL, PASSWORD, NAME)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+        user = anyone.login(EMAIL, PASSWORD)
+    linked = {account["provider_id"] for account in user.accounts()}
+    for provider in user.providers():
+        if provider["provider_id"] not in linked:
+            with step(f"linking {provider['name']}"):
+                user.link(provider["provider_id"], example_params(provider), "good", "any password")
+    with step("fetching bills"):
+        user.await_job(user.refresh(), WAIT)
+    say(f"{len(user.accounts())} accounts, {len(user.bills().items)} bills")
+    click.echo(f"{EMAIL} {PASSWORD}")
