@@ -22,6 +22,8 @@ from functions.common.context import CORRELATION_HEADER, correlation_id, invocat
 from functions.common.errors import (
     AppError,
     MalformedBody,
+    MethodNotAllowed,
+    NotFound,
     PayloadTooLarge,
     PermissionDenied,
     RateLimited,
@@ -125,18 +127,19 @@ class ServiceApp(Chalice):
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:  # Any: Lambda's own event and context
         started = time.perf_counter()
         logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
+        asked = event.get("requestContext") or {}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         seconds = min(context.get_remaining_time_in_millis() / 1000 - 0.5, GATEWAY_SECONDS) if context else GATEWAY_SECONDS
         with invocation(headers.get(CORRELATION_HEADER.lower()), seconds):
-            answer = super().__call__(event, context)
+            answer = self._route(event, context)
             answer["headers"] = {**SECURITY_HEADERS, CORRELATION_HEADER: correlation_id(), **answer["headers"]}
             if isinstance(answer["body"], bytes):
                 answer |= {"body": base64.b64encode(answer["body"]).decode(), "isBase64Encoded": True}
             log.info(
                 "request",
                 extra=logs.fields(
-                    method=event["requestContext"]["httpMethod"],
-                    route=event["requestContext"]["resourcePath"],
+                    method=asked.get("httpMethod"),
+                    route=asked.get("resourcePath"),
                     status=answer["statusCode"],
                     ms=round((time.perf_counter() - started) * 1000, 1),
                 ),
@@ -180,6 +183,14 @@ class ServiceApp(Chalice):
         return str(self.request.context.get("identity", {}).get("sourceIp", "unknown"))
 
     # How a request is answered.
+
+    def _route(self, event: Any, context: Any) -> dict[str, Any]:  # Any: Lambda's own event and context
+        """Chalice's routing, but for what Chalice would answer in a format of its own. HEAD never has a body."""
+        asked = event.get("requestContext") or {}
+        resource, method = asked.get("resourcePath"), asked.get("httpMethod")
+        allowed = sorted(known_method for path, known_method in self.specs if path == resource)
+        answer = super().__call__(event, context) if method in allowed else _unrouted(asked, allowed)
+        return {**answer, "body": ""} if method == "HEAD" else answer
 
     def _answer(self, spec: RouteSpec, handler: Handler, path_params: dict[str, str]) -> Response:
         headers: dict[str, str] = {}
@@ -229,6 +240,14 @@ class ServiceApp(Chalice):
     def _refuse(self, error: AppError, headers: Mapping[str, str]) -> Response:
         status, own_headers, body = problem(error, self.request.context.get("path", self.request.path))
         return Response(body, {**headers, **own_headers}, status)
+
+
+def _unrouted(asked: Mapping[str, Any], allowed: Sequence[str]) -> dict[str, Any]:  # Any: API Gateway's context
+    error: AppError = NotFound("There is no such path.")
+    if allowed:
+        error = MethodNotAllowed("This path does not take this method.", headers={"Allow": ", ".join(allowed)})
+    status, headers, body = problem(error, str(asked.get("path", "")))
+    return Response(body, {**headers}, status).to_dict()
 
 
 def _reply(result: object, headers: Mapping[str, str]) -> Response:

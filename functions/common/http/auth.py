@@ -39,18 +39,19 @@ class TokenVerifier:
         # Here, not above: it costs 130 ms of cold start, and public routes do without.
         import jwt
 
+        keys = self._keys  # outside of the try: a broken key set is our mistake, not the caller's
         try:
-            key = self._keys[jwt.get_unverified_header(token)["kid"]]
             claims = jwt.decode(
                 token,
-                key,
+                keys[jwt.get_unverified_header(token)["kid"]],
                 algorithms=[ALGORITHM],
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=CLOCK_SKEW_SECONDS,
                 options={"require": REQUIRED_CLAIMS},
             )
-        except (jwt.PyJWTError, KeyError, ValueError) as error:
+        # RecursionError: PyJWT reads the header as JSON of any depth before it verifies anything.
+        except (jwt.PyJWTError, KeyError, ValueError, RecursionError) as error:
             raise unauthenticated("The token does not verify.", error="invalid_token") from error
         return Principal(UserId(claims["sub"]), frozenset(claims.get("roles", ())), claims.get("sid", ""))
 
