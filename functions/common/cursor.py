@@ -15,9 +15,9 @@ def decode(cursor: str) -> dict[str, str]:
     """Raises InvalidInput naming `cursor` when it is not one that `encode` made."""
     try:
         key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError, UnicodeError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise _refused() from error
-    if not isinstance(key, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in key.items()):
+    if not isinstance(key, dict) or not all(isinstance(v, str) for v in key.values()) or encode(key) != cursor:
         raise _refused()
     return key
 

@@ -5,6 +5,7 @@ verdicts field by field, because msgspec itself stops at the first.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
@@ -14,6 +15,9 @@ from msgspec import structs
 from functions.common.errors import FieldError, InvalidInput, MalformedBody
 
 MAX_DEPTH = 32
+MAX_ERRORS = 50
+"""More are not told: a small body of unknown fields must not make a large answer."""
+MAX_NAME = 100
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
@@ -21,17 +25,23 @@ T = TypeVar("T")
 def decode_object(raw: bytes) -> dict[str, Any]:  # Any: JSON of any shape
     """The JSON object in `raw`. Raises MalformedBody for anything else: not UTF-8, NaN, a repeated key, too deep, not an object."""
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_no_repeats, parse_constant=_no_constants)
+        value = json.loads(
+            raw.decode(), object_pairs_hook=_no_repeats, parse_constant=_no_constants, parse_float=_finite
+        )
     except UnicodeDecodeError as error:
         raise MalformedBody("The body is not UTF-8.") from error
     except RecursionError as error:
         raise MalformedBody(f"The body is nested deeper than {MAX_DEPTH} levels.") from error
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise MalformedBody(f"The body is not well-formed JSON: {error}.") from error
+    except ValueError as error:  # of int(), which reads no more than 4300 digits
+        raise MalformedBody("The body holds a number that is too long.") from error
     if not isinstance(value, dict):
         raise MalformedBody("The body must be a JSON object.")
     if _deeper_than(value, MAX_DEPTH):
         raise MalformedBody(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    if b"\\u" in raw and not _encodable(value):
+        raise MalformedBody("The body holds half of a surrogate pair, which is no character.")
     return value
 
 
@@ -39,7 +49,7 @@ def parse(cls: type[S], raw: Mapping[str, object]) -> S:
     """`raw` as a `cls`. Raises InvalidInput with one FieldError for each field that is missing, unknown or wrong."""
     values, errors = _read_fields(cls, raw, prefix="")
     if errors:
-        raise InvalidInput.of(*errors)
+        raise InvalidInput.of(*errors[:MAX_ERRORS])
     return cls(**values)
 
 
@@ -47,7 +57,7 @@ def parse_query(cls: type[S], query: Mapping[str, str]) -> S:
     """Like `parse`, for query parameters: text is converted to the field's type."""
     values, errors = _read_fields(cls, query, prefix="", strict=False)
     if errors:
-        raise InvalidInput.of(*errors)
+        raise InvalidInput.of(*errors[:MAX_ERRORS])
     return cls(**values)
 
 
@@ -59,7 +69,7 @@ def _read_fields(
     known = {field.encode_name: field for field in structs.fields(cls)}
     for name in raw:
         if name not in known:
-            errors.append(FieldError(f"{prefix}{name}", "unknown", "There is no such field."))
+            errors.append(FieldError(f"{prefix}{name[:MAX_NAME]}", "unknown", "There is no such field."))
     for name, field in known.items():
         path = f"{prefix}{name}"
         if name not in raw:
@@ -83,21 +93,36 @@ def _read_fields(
 
 def _struct_of(annotation: Any) -> type[msgspec.Struct] | None:  # Any: a type annotation
     """The Struct in `Struct` or `Struct | None`; None for other types."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
-            return candidate if candidate is annotation or type(None) in get_args(annotation) else None
-    return None
+    candidates = set(get_args(annotation)) - {type(None)} if type(None) in get_args(annotation) else {annotation}
+    candidate = candidates.pop() if len(candidates) == 1 else None
+    return candidate if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct) else None
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise MalformedBody("The body is not well-formed JSON: a key stands twice in one object.")
     return result
 
 
 def _no_constants(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise MalformedBody(f"The body is not well-formed JSON: {name} is no number.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise MalformedBody("The body holds a number that is too large.")
+    return number
+
+
+def _encodable(value: object) -> bool:
+    """JSON may escape a lone surrogate, which no store and no answer can carry (RFC 8259 section 8.2)."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _deeper_than(value: object, levels: int) -> bool:
