@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from functions.common.context import correlation_id
@@ -23,6 +24,28 @@ def fields(**values: object) -> dict[str, object]:
     return {"fields": values}
 
 
+def masked(values: Mapping[Any, object]) -> dict[Any, object]:  # Any: keys of whatever is logged
+    """`values` without what its name says is secret, however deep it stands."""
+    return {name: MASK if str(name).lower() in SECRET_NAMES else _masked(value) for name, value in values.items()}
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, Mapping):
+        return masked(value)
+    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+class _Stdout(logging.StreamHandler[Any]):  # Any: the stream's own type
+    """Writes to what `sys.stdout` is at that moment: test runners and emulators exchange it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stdout
+
+
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -33,7 +56,7 @@ class JsonFormatter(logging.Formatter):
             "correlation_id": correlation_id(),
         }
         extra: dict[str, object] = getattr(record, "fields", {})
-        line.update({name: MASK if name in SECRET_NAMES else value for name, value in extra.items()})
+        line.update(masked(extra))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, separators=(",", ":"))
@@ -45,8 +68,8 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     if stream is None and any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers):
         return
-    handler: logging.StreamHandler[Any] = logging.StreamHandler(stream or sys.stdout)  # Any: the stream's own type
+    handler = logging.StreamHandler(stream) if stream else _Stdout()
     handler.setFormatter(JsonFormatter())
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("functions").setLevel(level)
+    logging.getLogger("functions").setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)
