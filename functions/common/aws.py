@@ -4,6 +4,7 @@
 """
 
 import functools
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,13 +12,17 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
 
+_building = threading.Lock()
+"""boto3 may not build two clients at a time, and a fan-out's first calls come together."""
+
 
 @functools.cache
 def kms() -> "KMSClient":
     import boto3
     from botocore.config import Config
 
-    return boto3.client("kms", config=Config(connect_timeout=2, read_timeout=5))
+    with _building:
+        return boto3.client("kms", config=Config(connect_timeout=2, read_timeout=5))
 
 
 @functools.cache
@@ -25,7 +30,8 @@ def sns() -> "SNSClient":
     import boto3
     from botocore.config import Config
 
-    return boto3.client("sns", config=Config(connect_timeout=2, read_timeout=5))
+    with _building:
+        return boto3.client("sns", config=Config(connect_timeout=2, read_timeout=5))
 
 
 @functools.cache
@@ -35,4 +41,5 @@ def lambda_invoke() -> "LambdaClient":
     from botocore.config import Config
 
     once = Config(connect_timeout=2, read_timeout=60, max_pool_connections=64, retries={"total_max_attempts": 1})
-    return boto3.client("lambda", config=once)
+    with _building:
+        return boto3.client("lambda", config=once)

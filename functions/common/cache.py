@@ -141,6 +141,8 @@ class Cache:
 
     def bump(self, owner: str, space: str) -> None:
         """The owner's data changed: no answer read before this moment is served or stored any more."""
+        # Even just after a failure: a reader may do without the cache, but old answers in it must go.
+        self._retry_at = 0.0
         self._run(BUMP, [space_key(owner, space)], [VERSION_TTL_SECONDS])
 
     def _cached(self, version: bytes | None = None, framed: bytes | None = None) -> Cached:
@@ -180,7 +182,7 @@ class Cache:
         now = self._now()
         tat = max(self._local.get(key, now), now) + interval
         wait = tat - burst * interval - now
-        if wait > 0:
+        if wait > 1e-6:  # less is only the rounding of the sum
             return Verdict(False, 0, wait, tat - interval - now)
         if len(self._local) > 10_000:
             self._local = {k: v for k, v in self._local.items() if v > now}

@@ -50,15 +50,22 @@ class Outbox:
         events = [parse(document) for item in items for document in item.events]
         failed = self._publish(events) if events else frozenset[str]()
         done = [item for item in items if item.events and not failed & {parse(d).id for d in item.events}]
-        for item in done:
-            self._store.clear_outbox(item)
-        return len(done)
+        return sum(self._clear(item) for item in done)
 
     def flush(self, limit: int) -> tuple[int, bool]:
         """Publishes what was left behind. Answers how many items, and whether there may be more."""
         items = self._store.pending_events(limit)
         sent = self.send(items)
         return sent, len(items) == limit and sent > 0
+
+    def _clear(self, item: Pending) -> bool:
+        try:
+            self._store.clear_outbox(item)
+        except AppError as error:
+            # The write stands and the events are out; the sweep sends them once more.
+            log.warning("outbox_not_cleared", extra=logs.fields(code=error.code))
+            return False
+        return True
 
     def _publish(self, events: Sequence[CloudEvent]) -> frozenset[str]:
         try:

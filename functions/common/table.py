@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from pynamodb.attributes import ListAttribute, NumberAttribute, UnicodeAttribute
-from pynamodb.exceptions import PutError, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.exceptions import DoesNotExist, PutError, PynamoDBException, TransactWriteError, UpdateError
 from pynamodb.models import Model
 
 from functions.common.errors import Unavailable
@@ -47,6 +47,8 @@ def translated() -> Iterator[None]:
         if error.cause_response_code == CONDITION_FAILED:
             raise ConditionFailed from error
         raise Unavailable("The table could not be written.") from error
+    except DoesNotExist:
+        raise  # no failure: the repository says what it means
     except PynamoDBException as error:
         if error.cause_response_code == CONDITION_FAILED:
             raise ConditionFailed from error

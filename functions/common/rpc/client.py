@@ -7,10 +7,10 @@
 from typing import Protocol, TypeVar
 
 from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from functions.common.context import correlation_id, remaining_seconds
-from functions.common.errors import DeadlineExceeded
+from functions.common.errors import DeadlineExceeded, Unavailable
 from functions.common.rpc.envelope import Call, Reply
 from functions.common.rpc.status import StatusCode, error_from
 from functions.contracts.rpc.common_pb2 import ErrorInfo
@@ -43,7 +43,10 @@ class Stub:
         reply = self._channel.invoke(Call(name, request.SerializeToString(), timeout_ms, correlation_id()))
         if reply.status is not StatusCode.OK:
             raise error_from(reply.status, reply.detail, reply.info or ErrorInfo())
-        return reply_type.FromString(reply.message)
+        try:
+            return reply_type.FromString(reply.message)
+        except DecodeError as error:
+            raise Unavailable(f"{name} did not answer with a {reply_type.DESCRIPTOR.name}.") from error
 
 
 def channel_to(target: str) -> Channel:

@@ -31,6 +31,7 @@ class LambdaChannel:
 
     def _invoke(self, call: Call) -> Reply:
         from botocore.exceptions import BotoCoreError, ClientError
+        from google.protobuf.message import DecodeError
 
         try:
             answer = aws.lambda_invoke().invoke(
@@ -45,7 +46,7 @@ class LambdaChannel:
             raise Unavailable(f"{call.method} broke.")
         try:
             return Reply.from_payload(json.loads(payload))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, DecodeError) as error:
             raise Unavailable(f"{call.method} did not answer as an RPC.") from error
 
 

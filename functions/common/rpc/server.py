@@ -59,7 +59,7 @@ class LambdaRpcHandler:
         logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
         try:
             call = Call.from_payload(event)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             log.warning("rpc_malformed", extra=logs.fields(error=type(error).__name__))
             return Reply(StatusCode.INVALID_ARGUMENT, detail="The payload is no RPC envelope.").to_payload()
         own = context.get_remaining_time_in_millis() if context else call.timeout_ms
