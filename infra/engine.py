@@ -72,5 +72,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "LAMBDA_WARM_TTL_SECONDS": "120",  # reaps the processes that a burst has started
         "DOCKER_HOST": "unix:///nonexistent",  # it would look for containers of its own to remove
+        "IOT_MTLS_ENABLED": "0",  # a fixed port on every address
+        "SFTP_ENABLED": "0",
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,0 +1,78 @@
+"""What goes into an artefact."""
+
+import importlib.util
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import artefacts
+from infra.console import Failure
+from infra.elf import drop_sections
+from infra.settings import load
+
+LOCK = """\
+cffi==2.1.1 \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+tzdata==1 ; sys_platform == 'win32' \\
+    --hash=sha256:cc
+"""
+
+
+def test_the_pins_of_named_packages_keep_hashes_and_markers() -> None:
+    assert artefacts.pinned(["tzdata"], LOCK) == "tzdata==1 ; sys_platform == 'win32' \\\n    --hash=sha256:cc\n"
+    assert artefacts.pinned(["cffi"], LOCK).count("--hash") == 2
+
+
+def test_a_package_without_a_pin_is_refused() -> None:
+    with pytest.raises(Failure, match="leftpad"):
+        artefacts.pinned(["cffi", "leftpad"], LOCK)
+
+
+@pytest.mark.parametrize("service", sorted(path.parent.name for path in artefacts.FUNCTIONS.glob("*/requirements.txt")))
+def test_every_service_names_only_packages_that_are_pinned(service: str) -> None:
+    assert artefacts.pinned(artefacts.names_in(service), artefacts.PINS.read_text())
+
+
+def test_the_embedded_engine_runs_this_interpreter_and_the_others_lambdas() -> None:
+    host = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    assert artefacts.runtime(load({})) == (host, "")
+    assert artefacts.runtime(load({"TARGET": "localstack"})) == (artefacts.LAMBDA_PYTHON, artefacts.LAMBDA_PLATFORM)
+
+
+def test_a_native_library_without_its_sections_still_loads_and_the_original_is_untouched(tmp_path: Path) -> None:
+    spec = importlib.util.find_spec("msgspec._core")
+    assert spec is not None
+    assert spec.origin is not None
+    original = Path(spec.origin)
+    if original.read_bytes()[:4] != b"\x7fELF":
+        pytest.skip("native libraries are not ELF files here")
+    before = original.read_bytes()
+    shutil.copytree(original.parent, tmp_path / "msgspec")
+    copy = tmp_path / "msgspec" / original.name
+    copy.unlink()
+    copy.hardlink_to(original) if original.stat().st_dev == tmp_path.stat().st_dev else shutil.copy2(original, copy)
+
+    saved = drop_sections(copy)
+
+    assert saved > 0
+    assert struct.unpack_from("<Q", copy.read_bytes(), 40) == (0,)  # e_shoff
+    assert original.read_bytes() == before
+    code = "import msgspec; assert msgspec.json.decode(b'[1]') == [1]; print(msgspec.__file__)"
+    loaded = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert str(tmp_path) in loaded.stdout
+
+
+def test_what_is_not_elf_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "lib.so"
+    file.write_bytes(b"\xcf\xfa\xed\xfe" + bytes(100))
+
+    assert drop_sections(file) == 0
+    assert file.read_bytes() == b"\xcf\xfa\xed\xfe" + bytes(100)
