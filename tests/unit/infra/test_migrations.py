@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,7 +136,7 @@ def test_a_claim_that_a_dead_deploy_left_is_taken_over(
     ledger: Ledger, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = modules.step("alpha", "0001_a")
-    monkeypatch.setattr(migrations.time, "time_ns", lambda: 1_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000)
     ledger.claim(step)
     monkeypatch.undo()
     step = modules.step("alpha", "0001_a")
