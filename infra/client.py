@@ -59,6 +59,10 @@ class Client:
     def with_token(self, token: str) -> "Client":
         return Client(self.base_url, token, self._session)
 
+    def close(self) -> None:
+        """Closes the connections, of the clients that came out of this one too."""
+        self._session.close()
+
     def send(
         self,
         method: str,

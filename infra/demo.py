@@ -33,34 +33,35 @@ JOB_SECONDS = 90.0  # the first refresh starts every function of the platform, e
 
 def run(base_url: str) -> int:
     """The whole journey against the API at `base_url`. Works again and again: each run is a household of its own."""
-    begun = time.monotonic()
+    begun, nobody = time.monotonic(), Client(base_url)
     try:
-        operator = _operator(base_url)
+        operator = _operator(nobody)
         with step("operator: sandbox clock back to today"):
             operator.move_clock(reset=True)
         try:
-            _journey(base_url, operator)
+            _journey(nobody, operator)
         finally:
             operator.move_clock(reset=True)
     except (Failure, ApiError, TimeoutError, requests.RequestException) as error:
         click.secho(f"✗ The demo fell short: {error}", fg="red", err=True)
         return 1
+    finally:
+        nobody.close()
     click.secho(f"✓ The whole journey took {time.monotonic() - begun:.1f} s.", fg="green")
     return 0
 
 
-def _operator(base_url: str) -> Client:
+def _operator(nobody: Client) -> Client:
     """A fresh user with the role admin, which only the sandbox's controls need."""
     with step("operator: a user with the role admin"):
         email, password = f"operator-{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(18)
-        nobody = Client(base_url)
         nobody.register(email, password, "Demo Operator")
         admin.grant(load(), email)
         return nobody.login(email, password)
 
 
-def _journey(base_url: str, operator: Client) -> None:
-    household = _household(base_url)
+def _journey(nobody: Client, operator: Client) -> None:
+    household = _household(nobody)
     listed = {provider["provider_id"]: provider for provider in household.providers()}
     require_none([name for name in UTILITIES if name not in listed], "in GET /providers")
     utilities = [listed[name] for name in UTILITIES]
@@ -70,9 +71,8 @@ def _journey(base_url: str, operator: Client) -> None:
     _two_bad_accounts(household, utilities, links, second)
 
 
-def _household(base_url: str) -> Client:
+def _household(nobody: Client) -> Client:
     email, password = f"demo-{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(18)
-    nobody = Client(base_url)
     with step(f"register {email}"):
         nobody.register(email, password, "Demo Household")
     with step("log in"):

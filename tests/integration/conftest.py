@@ -1,0 +1,84 @@
+"""The platform under test: the one that the environment names (TARGET, AWS_ENDPOINT_URL; its API at BASE_URL if set)."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from infra import admin, local, settings
+from infra.client import Client
+from infra.console import Failure
+from tests.integration.household import UTILITIES, Household, register
+from tests.integration.platform import Platform
+
+LAST = ("test_logs", "test_restart")
+"""What the logs hold is judged when all else has run, and what a restart keeps after that."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LAST.index(item.path.stem) if item.path.stem in LAST else -1)
+
+
+@pytest.fixture(scope="session")
+def platform() -> Platform:
+    chosen = settings.load()
+    try:
+        base_url = os.environ.get("BASE_URL") or local.url(chosen)
+    except Failure as failure:
+        pytest.exit(f"The integration tests need a running platform. {failure.format_message()}", returncode=3)
+    return Platform(chosen, base_url, int(time.time() * 1000) - 1000)
+
+
+@pytest.fixture(scope="session")
+def secret() -> list[str]:
+    """Everything that no log may hold."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def nobody(platform: Platform) -> Iterator[Client]:
+    client = Client(platform.base_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def operator(platform: Platform, nobody: Client, secret: list[str]) -> Iterator[Client]:
+    """Holds the role admin. The sandbox's clock stands on today before and after the tests."""
+    user = register(nobody, secret)
+    admin.grant(platform.settings, user.email)
+    client = nobody.login(user.email, user.password)
+    secret.append(client.token)
+    client.move_clock(reset=True)
+    yield client
+    client.move_clock(reset=True)
+
+
+@pytest.fixture
+def next_month(operator: Client) -> Iterator[Callable[[], str]]:
+    """Moves the sandbox's clock a month on, until the test is over."""
+    yield lambda: operator.move_clock(advance_months=1)
+    operator.move_clock(reset=True)
+
+
+@pytest.fixture
+def household(nobody: Client, secret: list[str]) -> Household:
+    """A new user without links."""
+    return register(nobody, secret)
+
+
+@pytest.fixture(scope="session")
+def settled(nobody: Client, operator: Client, secret: list[str]) -> Household:
+    """One user with a good account at each utility, refreshed. For tests that only read."""
+    user = register(nobody, secret)
+    for provider_id in UTILITIES:
+        user.link(provider_id)
+    assert user.refresh()["state"] == "succeeded"
+    return user
+
+
+@pytest.fixture(scope="session")
+def stranger(nobody: Client, secret: list[str]) -> Household:
+    """Another user, whose things nobody else may see and who sees nobody else's."""
+    return register(nobody, secret)

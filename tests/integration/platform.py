@@ -1,0 +1,123 @@
+"""The running platform seen from below its API: functions, queues, tables and logs, through the AWS API."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any  # Any: JSON that functions take and answer
+
+from functions.contracts.events.envelope import CloudEvent
+from infra import aws, stack
+from infra.client import await_value
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+
+QUEUE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Platform:
+    settings: Settings
+    base_url: str
+    started_ms: int
+    """Unix time in milliseconds at which the tests began."""
+
+    @cached_property
+    def ids(self) -> dict[str, str]:
+        """Physical id of every resource, by its name in template.yaml."""
+        return stack.resources(self.settings)
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        made: SQSClient = aws.client(self.settings, "sqs")
+        return made
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        made: DynamoDBClient = aws.client(self.settings, "dynamodb")
+        return made
+
+    @cached_property
+    def _lambda(self) -> "LambdaClient":
+        made: LambdaClient = aws.client(self.settings, "lambda")
+        return made
+
+    @cached_property
+    def _sns(self) -> "SNSClient":
+        made: SNSClient = aws.client(self.settings, "sns")
+        return made
+
+    @cached_property
+    def _logs(self) -> "CloudWatchLogsClient":
+        made: CloudWatchLogsClient = aws.client(self.settings, "logs")
+        return made
+
+    def invoke(self, function: str, event: object) -> Any:
+        """What the function answers to `event`; waits while another invocation holds its only place."""
+        busy = self._lambda.exceptions.TooManyRequestsException
+
+        def call() -> dict[str, Any] | None:
+            try:
+                answer = self._lambda.invoke(FunctionName=self.ids[function], Payload=json.dumps(event).encode())
+            except busy:
+                return None
+            body = answer["Payload"].read().decode()
+            assert not answer.get("FunctionError"), body
+            return {"payload": json.loads(body or "null")}
+
+        return await_value(call, 90, f"a free place for {function}")["payload"]
+
+    def publish(self, event: CloudEvent) -> None:
+        """Puts an event on the bus the way the broker does."""
+        self._sns.publish(
+            TopicArn=self.ids["EventsTopic"],
+            Message=event.to_json(),
+            MessageAttributes={"type": {"DataType": "String", "StringValue": event.type}},
+        )
+
+    def await_empty(self, queue: str) -> None:
+        """Until every message of the queue has been handled."""
+
+        def empty() -> bool:
+            names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+            counts = self.sqs.get_queue_attributes(QueueUrl=self.ids[queue], AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
+            return not any(int(count) for count in counts.values())
+
+        await_value(empty, QUEUE_SECONDS, f"an empty {queue}")
+
+    def log_lines(self, function: str) -> Iterator[str]:
+        """What the function has logged since the tests began."""
+        pages = self._logs.get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{self.ids[function]}", startTime=self.started_ms
+        )
+        try:
+            for page in pages:
+                yield from (event["message"] for event in page["events"])
+        except self._logs.exceptions.ResourceNotFoundException:
+            return  # never called
+
+
+def sqs_event(*bodies: str) -> dict[str, Any]:
+    """What Lambda hands to a function for these messages of a queue."""
+    return {
+        "Records": [
+            {
+                "messageId": f"00000000-0000-4000-8000-{number:012}",
+                "receiptHandle": "handle",
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",
+                "awsRegion": "us-east-1",
+            }
+            for number, body in enumerate(bodies)
+        ]
+    }

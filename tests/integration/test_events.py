@@ -1,0 +1,92 @@
+"""SNS → SQS → listener, without the API: events published by hand, poison, repeats."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from functions.contracts.events.bills import BillsRefreshRequestedV1
+from functions.contracts.events.envelope import wrap
+from infra.client import await_value
+from tests.integration.household import GAS, INTERNET, Household
+from tests.integration.platform import Platform, sqs_event
+
+POISON = "this is no event {"
+
+
+def refresh_event(user: Household, link_id: str) -> str:
+    return wrap(BillsRefreshRequestedV1(user_id=user.user_id, link_id=link_id, reason="provider"), now()).to_json()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def test_an_event_published_by_hand_refreshes(
+    household: Household, platform: Platform, next_month: Callable[[], str]
+) -> None:
+    link_id = household.link(INTERNET)
+    household.refresh()
+    before = len(household.client.bills().of(link_id))
+    next_month()
+
+    data = BillsRefreshRequestedV1(user_id=household.user_id, link_id=link_id, reason="provider")
+    platform.publish(wrap(data, now()))
+
+    await_value(lambda: len(household.client.bills().of(link_id)) == before + 1, 60, "the new month's bill")
+
+
+def test_one_bad_message_does_not_spoil_its_batch(
+    household: Household, platform: Platform, next_month: Callable[[], str]
+) -> None:
+    link_id = household.link(GAS)
+    household.refresh()
+    before = len(household.client.bills().of(link_id))
+    next_month()
+    event = sqs_event(POISON, refresh_event(household, link_id))
+
+    answer = platform.invoke("RefreshWorker", event)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+    assert len(household.client.bills().of(link_id)) == before + 1
+
+
+def test_an_event_that_comes_twice_changes_nothing_more(household: Household, platform: Platform) -> None:
+    link_id = household.link(INTERNET)
+    household.refresh()
+    before = household.client.bills().items
+    event = refresh_event(household, link_id)
+
+    answer = platform.invoke("RefreshWorker", sqs_event(event, event))
+
+    assert answer == {"batchItemFailures": []}
+    assert household.client.bills().items == before
+
+
+def test_poison_ends_in_the_dead_letter_queue(platform: Platform) -> None:
+    """With a visibility timeout of a second for the time of the test: the template's would take five minutes."""
+    queue, dead = platform.ids["RefreshQueue"], platform.ids["RefreshQueueDead"]
+    marked = f"{POISON} {now().isoformat()}"
+    usual = platform.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    platform.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    try:
+        platform.sqs.send_message(QueueUrl=queue, MessageBody=marked)
+
+        def arrived() -> bool:
+            got = platform.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, VisibilityTimeout=0)
+            ours = [message for message in got.get("Messages", ()) if message["Body"] == marked]
+            for message in ours:
+                platform.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+            return bool(ours)
+
+        await_value(arrived, 120, "the poison in the dead-letter queue")
+    finally:
+        platform.sqs.set_queue_attributes(QueueUrl=queue, Attributes=usual)
+
+
+def test_each_queue_has_a_dead_letter_queue(platform: Platform) -> None:
+    for name in ("RefreshQueue", "ProjectionQueue"):
+        names = ["RedrivePolicy"]
+        found = platform.sqs.get_queue_attributes(QueueUrl=platform.ids[name], AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
+        policy = json.loads(found["RedrivePolicy"])
+        assert policy["deadLetterTargetArn"].rpartition(":")[2] == platform.ids[f"{name}Dead"].rpartition("/")[2]
+        assert int(policy["maxReceiveCount"]) == 5
