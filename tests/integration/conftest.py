@@ -1,4 +1,4 @@
-"""The platform under test: the one that the environment names (TARGET, AWS_ENDPOINT_URL; its API at BASE_URL if set)."""
+"""The platform under test is the one that the environment names (TARGET, AWS_ENDPOINT_URL; BASE_URL for its API)."""
 
 import os
 import time
