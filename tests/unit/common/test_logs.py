@@ -1,0 +1,90 @@
+import io
+import json
+import logging
+import re
+
+import pytest
+
+from functions.common import logs
+from functions.common.context import invocation
+from tests.unit.common.conftest import Lines
+
+log = logging.getLogger("functions.sample")
+
+
+def test_a_line_is_one_json_object_with_key_fields_and_the_correlation_id(log_lines: Lines) -> None:
+    with invocation("req-1", 5):
+        log.info("bill_stored", extra=logs.fields(bill_id="bil_1", count=2, text="two\nlines"))
+
+    [line] = log_lines()
+    assert line["event"] == "bill_stored"
+    assert line["level"] == "INFO"
+    assert line["logger"] == "functions.sample"
+    assert line["correlation_id"] == "req-1"
+    assert (line["bill_id"], line["count"], line["text"]) == ("bil_1", 2, "two\nlines")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+
+
+@pytest.mark.parametrize("name", sorted(logs.SECRET_NAMES))
+def test_what_its_name_says_is_secret_is_masked_at_any_depth(name: str, log_lines: Lines) -> None:
+    log.info("careless", extra=logs.fields(**{name: "hunter2"}))
+    log.info("careless", extra=logs.fields(body={"deep": [{name.upper(): "hunter2"}], "plain": "seen"}))
+    log.info("careless", extra=logs.fields(pair=({name: ["hunter2"]}, "seen")))
+
+    written = log_lines()
+    assert "hunter2" not in json.dumps(written)
+    assert written[0][name] == logs.MASK
+    assert written[1]["body"]["plain"] == "seen"
+    assert written[2]["pair"][1] == "seen"
+
+
+def test_an_exception_is_logged_whole_in_the_same_line(log_lines: Lines) -> None:
+    try:
+        dict[str, str]()["which"]
+    except KeyError:
+        log.exception("unhandled")
+
+    [line] = log_lines()
+    assert "Traceback" in line["exception"]
+    assert "KeyError" in line["exception"]
+
+
+def test_what_is_not_json_is_written_as_text(log_lines: Lines) -> None:
+    log.info("odd", extra=logs.fields(value=b"\xff", of=object, broken="\ud800"))
+
+    assert log_lines()[0]["value"] == r"b'\xff'"
+
+
+def test_libraries_stay_quiet_below_a_warning(log_lines: Lines) -> None:
+    logging.getLogger("botocore").info("POST /?password=hunter2")
+    logging.getLogger("botocore").warning("retrying")
+
+    assert [line["event"] for line in log_lines()] == ["retrying"]
+
+
+def test_configuring_again_changes_nothing(log_lines: Lines) -> None:
+    logs.configure("DEBUG")
+    log.info("once")
+
+    assert [line["event"] for line in log_lines()] == ["once"]
+
+
+def test_another_stream_may_be_given(log_lines: Lines) -> None:
+    stream = io.StringIO()
+    logs.configure("WARNING", stream)
+
+    log.info("not this")
+    log.warning("this")
+
+    assert json.loads(stream.getvalue())["event"] == "this"
+    assert log_lines() == []
+
+
+def test_a_level_that_is_none_means_info(log_lines: Lines) -> None:
+    logging.getLogger().handlers[:] = []
+    logs.configure("LOUD")
+
+    log.debug("not this")
+    log.info("this")
+
+    assert [line["event"] for line in log_lines()] == ["this"]
