@@ -1,0 +1,96 @@
+"""The registry's domain types: utilities, how they are reached, and what each needs to know of its customer."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+ProviderId = NewType("ProviderId", str)
+_PROVIDER_ID = re.compile(r"prv_[a-z0-9_]{1,60}")
+
+
+class ServiceType(StrEnum):
+    ELECTRICITY = "electricity"
+    GAS = "gas"
+    WATER = "water"
+    INTERNET = "internet"
+    PHONE = "phone"
+    HEATING = "heating"
+    WASTE = "waste"
+
+
+class Adapter(StrEnum):
+    """The dialects that bill_aggregation_service speaks."""
+
+    OAUTH_JSON = "oauth_json"
+    GREEN_BUTTON = "green_button"
+    BBPS = "bbps"
+    CSV_STATEMENT = "csv_statement"
+
+
+class AuthType(StrEnum):
+    OAUTH_CLIENT_CREDENTIALS = "oauth_client_credentials"
+    BASIC = "basic"
+    API_KEY = "api_key"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerParam:
+    """One field that a user must give to link an account. `regex` matches the whole value; empty: any text."""
+
+    name: str
+    label: str
+    regex: str = ""
+    min_length: int = 1
+    max_length: int = 100
+    optional: bool = False
+    secret: bool = False
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderFacts:
+    """What an administrator says of a utility. Codes: ISO 3166-1 alpha-2, ISO 4217, IANA time zones."""
+
+    provider_id: ProviderId
+    name: str
+    service_types: tuple[ServiceType, ...]
+    country: str
+    currency: str
+    time_zone: str
+    adapter: Adapter
+    base_url: str
+    auth_type: AuthType
+    customer_params: tuple[CustomerParam, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    facts: ProviderFacts
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+    """Grows with each change."""
+
+    @property
+    def sort_name(self) -> str:
+        """The list's order, and a place in it: by name, the id telling namesakes apart."""
+        return f"{folded(self.facts.name)}#{self.facts.provider_id}"
+
+
+def is_provider_id(text: str) -> bool:
+    return _PROVIDER_ID.fullmatch(text) is not None
+
+
+def id_from_name(name: str) -> ProviderId:
+    """`Northwind Power` → `prv_northwind_power`; no valid id when the name has no letter or digit of ASCII."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return ProviderId("prv_" + re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60])
+
+
+def folded(name: str) -> str:
+    """A name as it is sorted and searched: case and composition of characters do not count."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -1,0 +1,84 @@
+"""RPC `Providers`, contract in functions/contracts/rpc/providers.proto."""
+
+from dataclasses import dataclass
+
+from functions.common.clock import rfc3339
+from functions.common.rpc.server import LambdaRpcHandler, RpcContext
+from functions.common.validation import parse
+from functions.contracts.rpc import providers_pb2 as pb
+from functions.utility_provider_service import bootstrap
+from functions.utility_provider_service.model import Provider
+from functions.utility_provider_service.schemas import ListQuery
+from functions.utility_provider_service.service import Registry
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Providers"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidersServicer:
+    registry: Registry
+
+    def GetProvider(self, request: pb.GetProviderRequest, context: RpcContext) -> pb.Provider:  # noqa: ARG002
+        return _message(self.registry.get_provider(request.provider_id))
+
+    def ProviderExists(
+        self,
+        request: pb.ProviderExistsRequest,
+        context: RpcContext,  # noqa: ARG002
+    ) -> pb.ProviderExistsReply:
+        return pb.ProviderExistsReply(exists=self.registry.provider_exists(request.provider_id))
+
+    def ListProviders(
+        self,
+        request: pb.ListProvidersRequest,
+        context: RpcContext,  # noqa: ARG002
+    ) -> pb.ListProvidersReply:
+        query = parse(
+            ListQuery,
+            {
+                "service_type": request.service_type or None,
+                "q": request.query,
+                "cursor": request.cursor,
+                **({"limit": request.limit} if request.limit else {}),
+            },
+        )
+        page = self.registry.list_providers(query.service_type, query.q, query.limit, query.cursor)
+        return pb.ListProvidersReply(items=map(_message, page.items), next_cursor=page.next_cursor or "")
+
+
+def _message(provider: Provider) -> pb.Provider:
+    facts = provider.facts
+    return pb.Provider(
+        provider_id=facts.provider_id,
+        name=facts.name,
+        service_types=facts.service_types,
+        country=facts.country,
+        currency=facts.currency,
+        time_zone=facts.time_zone,
+        adapter=facts.adapter,
+        base_url=facts.base_url,
+        auth_type=facts.auth_type,
+        customer_params=[
+            pb.CustomerParam(
+                name=param.name,
+                label=param.label,
+                regex=param.regex,
+                min_length=param.min_length,
+                max_length=param.max_length,
+                optional=param.optional,
+                secret=param.secret,
+                example=param.example,
+            )
+            for param in facts.customer_params
+        ],
+        created_at=rfc3339(provider.created_at),
+        updated_at=rfc3339(provider.updated_at),
+        version=provider.version,
+    )
+
+
+def build() -> ProvidersServicer:
+    return ProvidersServicer(bootstrap.registry())
+
+
+handler = LambdaRpcHandler(SERVICE, build)

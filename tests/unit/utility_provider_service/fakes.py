@@ -1,0 +1,65 @@
+"""A registry in a dictionary, and a utility that passes every rule."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from functions.utility_provider_service.model import (
+    Adapter,
+    AuthType,
+    CustomerParam,
+    Provider,
+    ProviderFacts,
+    ProviderId,
+    ServiceType,
+)
+
+SANDBOX_ORIGIN = "http://localhost:4566"
+FACTS = ProviderFacts(
+    provider_id=ProviderId("prv_river_water"),
+    name="River Water",
+    service_types=(ServiceType.WATER, ServiceType.WASTE),
+    country="GB",
+    currency="GBP",
+    time_zone="Europe/London",
+    adapter=Adapter.BBPS,
+    base_url="https://api.riverwater.example.com/v2",
+    auth_type=AuthType.API_KEY,
+    customer_params=(
+        CustomerParam(name="account_number", label="Account number", regex="[0-9]{6}", max_length=6, example="123456"),
+        CustomerParam(name="pin", label="PIN", min_length=0, max_length=4, optional=True, secret=True, example=""),
+    ),
+)
+
+
+def named(provider_id: str, name: str, *service_types: ServiceType) -> ProviderFacts:
+    return replace(
+        FACTS, provider_id=ProviderId(provider_id), name=name, service_types=service_types or FACTS.service_types
+    )
+
+
+class FakeProviders:
+    def __init__(self) -> None:
+        self.providers: dict[ProviderId, Provider] = {}
+
+    def create(self, provider: Provider) -> bool:
+        if provider.facts.provider_id in self.providers:
+            return False
+        self.providers[provider.facts.provider_id] = provider
+        return True
+
+    def get(self, provider_id: ProviderId) -> Provider | None:
+        return self.providers.get(provider_id)
+
+    def by_name(self, after: str) -> Iterator[Provider]:
+        for provider in sorted(self.providers.values(), key=lambda provider: provider.sort_name):
+            if provider.sort_name > after:
+                yield provider
+
+    def move(self, provider_id: ProviderId, base_url: str, at: datetime) -> None:
+        provider = self.providers[provider_id]
+        facts = replace(provider.facts, base_url=base_url)
+        self.providers[provider_id] = replace(provider, facts=facts, updated_at=at, version=provider.version + 1)
+
+    def delete(self, provider_id: ProviderId) -> None:
+        self.providers.pop(provider_id, None)

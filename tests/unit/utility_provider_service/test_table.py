@@ -1,0 +1,74 @@
+"""The registry in DynamoDB, through moto."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.common.errors import Unavailable
+from functions.utility_provider_service.model import Provider, ProviderId
+from functions.utility_provider_service.table import DynamoProviders, ProviderItem
+from tests.unit.utility_provider_service.fakes import FACTS, named
+
+NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
+PROVIDER = Provider(facts=FACTS, created_at=NOW, updated_at=NOW)
+
+
+@pytest.fixture
+def providers() -> Iterator[DynamoProviders]:
+    with mock_aws():
+        repository = DynamoProviders("providers")
+        ProviderItem.create_table(wait=True)
+        yield repository
+
+
+def test_a_provider_is_kept_whole_and_once(providers: DynamoProviders) -> None:
+    assert providers.create(PROVIDER)
+    assert not providers.create(replace(PROVIDER, facts=replace(FACTS, name="Impostor")))
+    assert providers.get(FACTS.provider_id) == PROVIDER
+    assert providers.get(ProviderId("prv_unknown")) is None
+
+
+def test_they_come_by_name(providers: DynamoProviders) -> None:
+    for facts in (named("prv_z", "alder"), named("prv_y", "Birch"), named("prv_x", "Alder")):
+        providers.create(Provider(facts=facts, created_at=NOW, updated_at=NOW))
+    found = list(providers.by_name(""))
+    assert [provider.facts.provider_id for provider in found] == ["prv_x", "prv_z", "prv_y"]
+    assert list(providers.by_name(found[0].sort_name)) == found[1:]
+    assert list(providers.by_name(found[-1].sort_name)) == []
+
+
+def test_a_provider_moves(providers: DynamoProviders) -> None:
+    later = NOW + timedelta(hours=1)
+    providers.create(PROVIDER)
+    providers.move(FACTS.provider_id, "https://new.example.com", later)
+    moved = replace(PROVIDER, facts=replace(FACTS, base_url="https://new.example.com"), updated_at=later, version=2)
+    assert providers.get(FACTS.provider_id) == moved
+
+
+def test_moving_what_is_not_there_enters_nothing(providers: DynamoProviders) -> None:
+    providers.move(FACTS.provider_id, "https://new.example.com", NOW)
+    assert providers.get(FACTS.provider_id) is None
+
+
+def test_a_deleted_provider_leaves_the_list(providers: DynamoProviders) -> None:
+    providers.create(PROVIDER)
+    for _ in range(2):
+        providers.delete(FACTS.provider_id)
+    assert list(providers.by_name("")) == []
+
+
+def test_the_keys_are_those_of_the_template(providers: DynamoProviders) -> None:
+    providers.create(PROVIDER)
+    [item] = boto3.client("dynamodb").scan(TableName="providers")["Items"]
+    assert item["registry"] == {"S": "registry"}
+    assert item["sort_name"] == {"S": "river water#prv_river_water"}
+
+
+def test_a_missing_table_is_a_dependency_that_is_down(providers: DynamoProviders) -> None:
+    boto3.client("dynamodb").delete_table(TableName="providers")
+    with pytest.raises(Unavailable):
+        list(providers.by_name(""))
