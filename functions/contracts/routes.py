@@ -1,0 +1,27 @@
+"""Every route of the public API: path → methods. Written by `python -m infra.routes` from template.yaml."""
+
+ROUTES: dict[str, tuple[str, ...]] = {
+    "/.well-known/jwks.json": ("GET",),
+    "/accounts": ("GET", "POST"),
+    "/accounts/{link_id}": ("DELETE", "GET"),
+    "/auth/login": ("POST",),
+    "/auth/logout": ("POST",),
+    "/auth/refresh": ("POST",),
+    "/bills": ("GET",),
+    "/health": ("GET",),
+    "/jobs/{job_id}": ("GET",),
+    "/mock/bills/{utility}/{account_number}/{bill_number}": ("PATCH",),
+    "/mock/clock": ("GET", "POST"),
+    "/mock/electricity/oauth/token": ("POST",),
+    "/mock/electricity/v1/accounts/{account_number}/bills": ("GET",),
+    "/mock/gas/greenbutton/{account_number}": ("GET",),
+    "/mock/internet/statements.csv": ("GET",),
+    "/mock/outages": ("POST",),
+    "/mock/water/bills/fetch": ("POST",),
+    "/mock/water/bills/fetch/{ref_id}": ("GET",),
+    "/providers": ("GET", "POST"),
+    "/providers/{provider_id}": ("GET",),
+    "/refreshes": ("POST",),
+    "/users": ("POST",),
+    "/users/me": ("GET",),
+}
