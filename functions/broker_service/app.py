@@ -1,0 +1,27 @@
+"""Routes of the broker: commands that outlast a request, the jobs that tell how they go on, the health check."""
+
+from functions.broker_service import bootstrap
+from functions.broker_service.model import JobId, UserId
+from functions.broker_service.schemas import Health, JobView, RequestRefresh
+from functions.common.clock import SystemClock, rfc3339
+from functions.common.http.app import Answer, ServiceApp
+
+app = ServiceApp("broker-service")
+
+
+@app.route("/refreshes", methods=["POST"])
+def request_refresh() -> object:
+    wanted = app.read(RequestRefresh) if app.raw_body else RequestRefresh()
+    job = bootstrap.refreshes().request_refresh(UserId(app.principal.user_id), wanted.link_ids)
+    # Relative (RFC 9110 section 10.2.2): right under any prefix that stands before the API's own paths.
+    return Answer(JobView.of(job), status=202, headers={"Location": f"jobs/{job.job_id}"})
+
+
+@app.route("/jobs/{job_id}", methods=["GET"])
+def get_job(job_id: str) -> object:
+    return JobView.of(bootstrap.jobs().get_job(UserId(app.principal.user_id), JobId(job_id)))
+
+
+@app.route("/health", methods=["GET"], public=True)
+def health() -> object:
+    return Health(status="ok", version=bootstrap.version(), time=rfc3339(SystemClock().now()))

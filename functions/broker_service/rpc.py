@@ -1,0 +1,70 @@
+"""RPC Broker: what other services may ask for."""
+
+import msgspec
+
+from functions.broker_service import bootstrap
+from functions.broker_service.model import JobId, LinkId, LinkResult, Outcome, UserId
+from functions.broker_service.service import Emitter, Jobs
+from functions.common.clock import Clock, SystemClock
+from functions.common.errors import FieldError, InvalidInput
+from functions.common.rpc.server import LambdaRpcHandler, RpcContext
+from functions.contracts.events.envelope import CloudEvent, parse
+from functions.contracts.rpc import broker_pb2
+from functions.contracts.rpc.broker_pb2 import (
+    Event,
+    PublishReply,
+    PublishRequest,
+    RecordJobResultReply,
+    RecordJobResultRequest,
+)
+
+
+class BrokerServicer:
+    def __init__(self, emitter: Emitter, jobs: Jobs, clock: Clock) -> None:
+        self._emitter = emitter
+        self._jobs = jobs
+        self._clock = clock
+
+    def Publish(self, request: PublishRequest, _context: RpcContext) -> PublishReply:
+        events = [_read(number, event) for number, event in enumerate(request.events)]
+        return PublishReply(failed_event_ids=sorted(self._emitter.publish(events)))
+
+    def RecordJobResult(self, request: RecordJobResultRequest, _context: RpcContext) -> RecordJobResultReply:
+        result = LinkResult(
+            link_id=LinkId(request.link_id),
+            outcome=_outcome(request.outcome),
+            error_code=request.error_code,
+            created=request.created,
+            updated=request.updated,
+            unchanged=request.unchanged,
+            at=self._clock.now(),
+        )
+        job = self._jobs.record_job_result(UserId(request.user_id), JobId(request.job_id), result)
+        return RecordJobResultReply(state=job.state)
+
+
+def _read(number: int, event: Event) -> CloudEvent:
+    try:
+        document = parse(event.cloud_event)
+    except msgspec.MsgspecError as error:
+        path = f"events[{number}].cloud_event"
+        raise InvalidInput.of(FieldError(path, "invalid", f"This is no CloudEvent: {error}.")) from error
+    for name, told, found in (("event_id", event.event_id, document.id), ("type", event.type, document.type)):
+        if told != found:
+            path = f"events[{number}].{name}"
+            raise InvalidInput.of(FieldError(path, "differs", "The event's document says otherwise."))
+    return document
+
+
+def _outcome(text: str) -> Outcome:
+    try:
+        return Outcome(text)
+    except ValueError as error:
+        message = f"It must be one of: {', '.join(Outcome)}."
+        raise InvalidInput.of(FieldError("outcome", "invalid", message)) from error
+
+
+handler = LambdaRpcHandler(
+    broker_pb2.DESCRIPTOR.services_by_name["Broker"],
+    lambda: BrokerServicer(bootstrap.emitter(), bootstrap.jobs(), SystemClock()),
+)

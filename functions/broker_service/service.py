@@ -1,0 +1,197 @@
+"""Use cases of the broker: ask for a refresh, follow its job, emit events."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import msgspec
+
+from functions.broker_service.model import (
+    PUBLISH_FAILED,
+    Job,
+    JobId,
+    LinkId,
+    LinkResult,
+    Outcome,
+    UserId,
+)
+from functions.common import logs
+from functions.common.clock import Clock
+from functions.common.errors import AppError, Conflict, FieldError, InvalidInput, NotFound, Unavailable
+from functions.common.ids import is_id, new_id
+from functions.common.publisher import Publisher
+from functions.common.rpc.client import Stub
+from functions.contracts.events.bills import BillsRefreshRequestedV1
+from functions.contracts.events.catalogue import CATALOGUE
+from functions.contracts.events.envelope import CloudEvent, unwrap, wrap
+from functions.contracts.rpc.accounts_pb2 import GetLinkedAccountsReply, GetLinkedAccountsRequest
+
+log = logging.getLogger(__name__)
+
+REVOKED = "REVOKED"
+START_ATTEMPTS = 3
+
+
+class JobTable(Protocol):
+    def find_running(self, user_id: UserId, link_ids: Sequence[LinkId]) -> Job | None:
+        """The job that was last started for this very set of links and not released since."""
+        ...
+
+    def start(self, job: Job, instead_of: Job | None) -> bool:
+        """Stores a new job as the running one for its links. False when another than `instead_of` is running."""
+        ...
+
+    def get(self, user_id: UserId, job_id: JobId) -> Job | None:
+        """None when there is none, or when it has expired."""
+        ...
+
+    def record(self, user_id: UserId, job_id: JobId, result: LinkResult) -> Job | None:
+        """Adds a link's first result; the job as this very write left it. None when there is no such job or link, or
+        when a result of the link stands."""
+        ...
+
+    def release(self, job: Job) -> None:
+        """The job is not the running one for its links any more."""
+        ...
+
+
+class Jobs:
+    def __init__(self, table: JobTable, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    def get_job(self, user_id: UserId, job_id: JobId) -> Job:
+        job = self._table.get(user_id, job_id) if is_id("job", job_id) else None
+        if job is None:
+            raise NotFound("There is no such job.")
+        return job.as_of(self._clock.now())
+
+    def record_job_result(self, user_id: UserId, job_id: JobId, result: LinkResult) -> Job:
+        """Idempotent per (job, link): the first result of a link stands. The last link's result finishes the job."""
+        job = self._table.record(user_id, job_id, result)
+        if job is None:
+            return self._known_job(user_id, job_id, result.link_id)
+        if job.finished:  # only one write leaves it so
+            self._table.release(job)
+            log.info("job_finished", extra=logs.fields(job_id=job_id, state=job.state, total=job.total))
+        return job
+
+    def _known_job(self, user_id: UserId, job_id: JobId, link_id: LinkId) -> Job:
+        job = self._table.get(user_id, job_id)
+        if job is None or link_id not in job.link_ids:
+            raise NotFound("There is no such job, or it does not ask for this link.")
+        return job
+
+
+class Refreshes:
+    def __init__(
+        self,
+        *,
+        table: JobTable,
+        jobs: Jobs,
+        accounts: Stub,
+        publisher: Publisher,
+        clock: Clock,
+        job_seconds: int,
+        kept_seconds: int,
+    ) -> None:
+        self._table = table
+        self._jobs = jobs
+        self._accounts = accounts
+        self._publisher = publisher
+        self._clock = clock
+        self._job_time = timedelta(seconds=job_seconds)
+        self._kept_time = timedelta(seconds=kept_seconds)
+
+    def request_refresh(self, user_id: UserId, link_ids: Sequence[str] | None) -> Job:
+        """A job that reads these links again (None: all); the one that does so already, if there is one.
+
+        Raises NotFound for a link that is not the user's, Conflict when there is none at all, Unavailable when no event
+        got out.
+        """
+        wanted = self._choose(user_id, link_ids)
+        for _ in range(START_ATTEMPTS):
+            running = self._table.find_running(user_id, wanted)
+            if running and not running.as_of(self._clock.now()).finished:
+                return running
+            job = self._new_job(user_id, wanted)
+            if self._table.start(job, instead_of=running):
+                return self._announce(job)
+        raise Unavailable("Other refreshes of the same accounts came in between; try again.")
+
+    def _choose(self, user_id: UserId, link_ids: Sequence[str] | None) -> tuple[LinkId, ...]:
+        reply = self._accounts.call(
+            "GetLinkedAccounts", GetLinkedAccountsRequest(user_id=user_id), GetLinkedAccountsReply
+        )
+        linked = {LinkId(account.link_id) for account in reply.items if account.state != REVOKED}
+        if link_ids is None:
+            if not linked:
+                raise Conflict("No account is linked yet.", code="no_links")
+            return tuple(sorted(linked))
+        wanted = {LinkId(link_id) for link_id in link_ids}
+        if not wanted <= linked:
+            raise NotFound("At least one of these accounts does not exist.", code="link_not_found")
+        return tuple(sorted(wanted))
+
+    def _new_job(self, user_id: UserId, link_ids: tuple[LinkId, ...]) -> Job:
+        now = self._clock.now()
+        return Job(
+            job_id=JobId(new_id("job")),
+            user_id=user_id,
+            link_ids=link_ids,
+            created_at=now,
+            gives_up_at=now + self._job_time,
+            expires_at=now + self._kept_time,
+        )
+
+    def _announce(self, job: Job) -> Job:
+        """Asks for each link's refresh; links that could not be asked for have failed."""
+        now = self._clock.now()
+        links = {}
+        events = []
+        for link_id in job.link_ids:
+            data = BillsRefreshRequestedV1(user_id=job.user_id, link_id=link_id, job_id=job.job_id, reason="user")
+            event = wrap(data, now)
+            links[event.id] = link_id
+            events.append(event)
+        try:
+            refused = self._publisher.publish(events)
+        except AppError:
+            self._fail(job, job.link_ids)
+            raise
+        return self._fail(job, [links[event_id] for event_id in refused])
+
+    def _fail(self, job: Job, link_ids: Sequence[LinkId]) -> Job:
+        for link_id in link_ids:
+            result = LinkResult(
+                link_id=link_id, outcome=Outcome.FAILED, error_code=PUBLISH_FAILED, at=self._clock.now()
+            )
+            job = self._jobs.record_job_result(job.user_id, job.job_id, result)
+        return job
+
+
+class Emitter:
+    """The platform's one way out for events: lets only those through that are what the catalogue says."""
+
+    def __init__(self, topic: Publisher) -> None:
+        self._topic = topic
+
+    def publish(self, events: Sequence[CloudEvent]) -> frozenset[str]:
+        """Ids of the events that were not taken. Raises InvalidInput for an event unlike its type, Unavailable when
+        none was taken."""
+        mistakes = [FieldError(f"events[{i}]", *mistake) for i, e in enumerate(events) if (mistake := _mistake(e))]
+        if mistakes:
+            raise InvalidInput.of(*mistakes)
+        return self._topic.publish(events) if events else frozenset()
+
+
+def _mistake(event: CloudEvent) -> tuple[str, str] | None:
+    """Code and message of what is wrong with an event, if anything is."""
+    if event.type not in CATALOGUE:
+        return "unknown_type", f"There is no event {event.type}."
+    try:
+        unwrap(event, CATALOGUE[event.type])
+    except msgspec.MsgspecError as error:
+        return "invalid", f"The data is no {event.type}: {error}."
+    return None

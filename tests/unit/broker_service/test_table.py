@@ -1,0 +1,179 @@
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from moto import mock_aws
+
+from functions.broker_service.model import Job, JobId, JobState, LinkId, LinkResult, Outcome
+from functions.broker_service.service import Jobs
+from functions.broker_service.table import DynamoJobTable, JobItem
+from functions.common.clock import rfc3339
+from functions.common.errors import NotFound, Unavailable
+from tests.support.fakes import FakeClock
+from tests.unit.broker_service.fakes import ANNA, BERT, GAS, POWER, WATER
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def table(clock: FakeClock) -> Iterator[DynamoJobTable]:
+    with mock_aws():
+        repository = DynamoJobTable("jobs", clock)
+        JobItem.create_table(wait=True)
+        yield repository
+
+
+def a_job(clock: FakeClock, job_id: str = "job_1", *links: LinkId) -> Job:
+    now = clock.now()
+    return Job(
+        job_id=JobId(job_id),
+        user_id=ANNA,
+        link_ids=links or (GAS, POWER),
+        created_at=now,
+        gives_up_at=now + timedelta(minutes=15),
+        expires_at=now + timedelta(days=1),
+    )
+
+
+def a_result(clock: FakeClock, link_id: LinkId, outcome: Outcome = Outcome.FRESH) -> LinkResult:
+    return LinkResult(
+        link_id=link_id, outcome=outcome, error_code="", created=2, updated=1, unchanged=9, at=clock.now()
+    )
+
+
+def test_a_job_comes_back_as_it_was_stored(table: DynamoJobTable, clock: FakeClock) -> None:
+    job = a_job(clock)
+
+    assert table.start(job, instead_of=None)
+
+    assert table.get(ANNA, job.job_id) == job
+    assert table.find_running(ANNA, [POWER, GAS]) == job
+    assert table.get(BERT, job.job_id) is None
+    assert table.find_running(ANNA, [POWER]) is None
+
+
+def test_an_expired_job_is_gone_before_it_is_deleted(table: DynamoJobTable, clock: FakeClock) -> None:
+    job = a_job(clock)
+    table.start(job, instead_of=None)
+    clock.advance(timedelta(days=1))
+
+    assert table.get(ANNA, job.job_id) is None
+    assert not table.record(ANNA, job.job_id, a_result(clock, GAS))
+
+
+def test_one_job_at_a_time_for_a_set_of_links(table: DynamoJobTable, clock: FakeClock) -> None:
+    first, second = a_job(clock), a_job(clock, "job_2")
+    table.start(first, instead_of=None)
+
+    assert not table.start(second, instead_of=None)
+    assert table.get(ANNA, second.job_id) is None
+    assert table.start(second, instead_of=first)
+    assert table.find_running(ANNA, first.link_ids) == second
+
+
+def test_a_pointer_past_its_time_is_free(table: DynamoJobTable, clock: FakeClock) -> None:
+    table.start(a_job(clock), instead_of=None)
+    clock.advance(timedelta(minutes=15))
+
+    assert table.start(a_job(clock, "job_2"), instead_of=None)
+
+
+def test_release_frees_only_its_own_place(table: DynamoJobTable, clock: FakeClock) -> None:
+    first, second = a_job(clock), a_job(clock, "job_2")
+    table.start(first, instead_of=None)
+    table.start(second, instead_of=first)
+
+    table.release(first)
+    assert table.find_running(ANNA, first.link_ids) == second
+    table.release(second)
+    assert table.find_running(ANNA, first.link_ids) is None
+
+
+class OneCallAtATime:
+    """What DynamoDB does with the writes of one item; moto breaks when two threads are in it."""
+
+    def __init__(self, table: DynamoJobTable) -> None:
+        self._table = table
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> object:
+        method = getattr(self._table, name)
+
+        def call(*args: object) -> object:
+            with self._lock:
+                return method(*args)
+
+        return call
+
+
+def test_the_first_result_of_a_link_stands(table: DynamoJobTable, clock: FakeClock) -> None:
+    job = a_job(clock)
+    table.start(job, instead_of=None)
+    first = a_result(clock, POWER)
+
+    assert table.record(ANNA, job.job_id, first)
+    assert not table.record(ANNA, job.job_id, a_result(clock, POWER, Outcome.FAILED))
+    assert not table.record(ANNA, job.job_id, a_result(clock, WATER))
+    assert not table.record(BERT, job.job_id, a_result(clock, GAS))
+
+    stored = table.get(ANNA, job.job_id)
+    assert stored is not None
+    assert stored.results == (first,)
+
+
+def test_concurrent_results_finish_the_job_once(
+    table: DynamoJobTable, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = tuple(LinkId(f"lnk_{number}") for number in range(8))
+    job = a_job(clock, "job_1", *links)
+    table.start(job, instead_of=None)
+    released: list[Job] = []
+    monkeypatch.setattr(table, "release", released.append)
+    jobs = Jobs(OneCallAtATime(table), clock)  # type: ignore[arg-type]
+
+    def record(link_id: LinkId) -> JobState:
+        return jobs.record_job_result(ANNA, job.job_id, a_result(clock, link_id)).state
+
+    with ThreadPoolExecutor(8) as pool:
+        states = list(pool.map(record, links * 2))
+
+    finished = table.get(ANNA, job.job_id)
+    assert finished is not None
+    assert (finished.state, finished.done, finished.total) == (JobState.SUCCEEDED, 8, 8)
+    assert JobState.SUCCEEDED in states
+    assert released == [finished]
+
+
+def test_expiry_is_a_number_of_seconds(table: DynamoJobTable, clock: FakeClock) -> None:
+    job = a_job(clock)
+    table.start(job, instead_of=None)
+
+    item = JobItem.get(ANNA, "job#job_1")
+
+    assert item.expires_at == int(job.expires_at.timestamp())
+    assert item.created_at == rfc3339(job.created_at)
+
+
+def test_a_table_that_does_not_answer(clock: FakeClock) -> None:
+    with mock_aws():  # no table in it
+        table = DynamoJobTable("jobs", clock)
+        calls: list[Callable[[], object]] = [
+            lambda: table.get(ANNA, JobId("job_1")),
+            lambda: table.find_running(ANNA, [POWER]),
+            lambda: table.start(a_job(clock), None),
+            lambda: table.record(ANNA, JobId("job_1"), a_result(clock, POWER)),
+            lambda: table.release(a_job(clock)),
+        ]
+        for call in calls:
+            with pytest.raises(Unavailable):
+                call()
+
+
+def test_record_job_result_of_an_unknown_job(table: DynamoJobTable, clock: FakeClock) -> None:
+    with pytest.raises(NotFound):
+        Jobs(table, clock).record_job_result(ANNA, JobId("job_1"), a_result(clock, POWER))
