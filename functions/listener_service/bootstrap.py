@@ -1,0 +1,59 @@
+"""Settings of the listener's functions, and the one place where their dependencies are built, on the first call."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+from functions.common.clock import SystemClock
+from functions.common.publisher import BrokerPublisher
+from functions.common.rpc.client import Stub, channel_to
+from functions.common.settings import load
+from functions.contracts.rpc import accounts_pb2, bills_pb2, broker_pb2
+from functions.listener_service.service import Projecting, Refreshing, Sweeping
+
+ACCOUNTS = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
+BILLS = bills_pb2.DESCRIPTOR.services_by_name["Bills"]
+BROKER = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
+UTILITY_SECONDS = 60.0
+"""Reading bills and deleting them take long: bounded only by the function's own time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshSettings:
+    rpc_bills: str
+    rpc_broker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectionSettings:
+    rpc_bills: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSettings:
+    rpc_accounts: str
+    rpc_bills: str
+    rpc_broker: str
+
+
+@cache
+def refreshing() -> Refreshing:
+    settings = load(RefreshSettings, os.environ)
+    bills = Stub(BILLS, channel_to(settings.rpc_bills), UTILITY_SECONDS)
+    return Refreshing(bills, Stub(BROKER, channel_to(settings.rpc_broker)))
+
+
+@cache
+def projecting() -> Projecting:
+    return Projecting(Stub(BILLS, channel_to(load(ProjectionSettings, os.environ).rpc_bills), UTILITY_SECONDS))
+
+
+@cache
+def sweeping() -> Sweeping:
+    settings = load(SweepSettings, os.environ)
+    return Sweeping(
+        accounts=Stub(ACCOUNTS, channel_to(settings.rpc_accounts)),
+        bills=Stub(BILLS, channel_to(settings.rpc_bills)),
+        publisher=BrokerPublisher(Stub(BROKER, channel_to(settings.rpc_broker))),
+        clock=SystemClock(),
+    )

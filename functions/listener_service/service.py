@@ -1,0 +1,193 @@
+"""Use cases of the listener: what happens because of an event, and because of time.
+
+All of them may run twice, or twice at once: reading a link's bills, projecting a link and recording a job's result are
+idempotent in the services that own them, and due links are leased.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from functions.common import logs
+from functions.common.clock import Clock
+from functions.common.context import remaining_seconds
+from functions.common.errors import AppError, NotFound
+from functions.common.publisher import Publisher
+from functions.common.rpc.client import Stub
+from functions.common.worker import UnknownEventError
+from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
+from functions.contracts.events.bills import BillsRefreshRequestedV1
+from functions.contracts.events.envelope import CloudEvent, unwrap, wrap
+from functions.contracts.rpc.accounts_pb2 import ListDueReply, ListDueRequest
+from functions.contracts.rpc.bills_pb2 import (
+    ProjectLinkReply,
+    ProjectLinkRequest,
+    RefreshLinkReply,
+    RefreshLinkRequest,
+)
+from functions.contracts.rpc.broker_pb2 import RecordJobResultReply, RecordJobResultRequest
+from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
+
+log = logging.getLogger(__name__)
+
+LINK_NOT_FOUND = "link_not_found"
+DUE_LINKS = 100
+"""Links, or items with unsent events, in one call."""
+LEASE_SECONDS = 900
+"""How long a due link is left alone: longer than its refresh takes with all deliveries; then it is due again."""
+
+AccountEvent = AccountLinkedV1 | AccountStateChangedV1 | AccountUnlinkedV1
+ACCOUNT_EVENTS: dict[str, type[AccountEvent]] = {
+    cls.TYPE: cls for cls in (AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1)
+}
+
+
+class Refreshing:
+    def __init__(self, bills: Stub, broker: Stub) -> None:
+        self._bills = bills
+        self._broker = broker
+
+    def refresh(self, event: CloudEvent) -> None:
+        """Has the link's bills read, and the job that waits for them told. Raises AppError when it must be tried again.
+
+        A utility that fails is an outcome, not an error; so is a link that does not exist any more.
+        """
+        if event.type == AccountLinkedV1.TYPE:
+            linked = unwrap(event, AccountLinkedV1)
+            self._refresh_link(linked.user_id, linked.link_id)
+        elif event.type == BillsRefreshRequestedV1.TYPE:
+            wanted = unwrap(event, BillsRefreshRequestedV1)
+            reply = self._refresh_link(wanted.user_id, wanted.link_id)
+            if wanted.job_id:
+                self._record_job_result(wanted, reply)
+        else:
+            raise UnknownEventError(f"refresh takes no {event.type}")
+
+    def _refresh_link(self, user_id: str, link_id: str) -> RefreshLinkReply:
+        request = RefreshLinkRequest(user_id=user_id, link_id=link_id)
+        try:
+            reply = self._bills.call("RefreshLink", request, RefreshLinkReply)
+        except NotFound:
+            reply = RefreshLinkReply(outcome="failed", error_code=LINK_NOT_FOUND)
+        log.info(
+            "refreshed",
+            extra=logs.fields(
+                link_id=link_id,
+                outcome=reply.outcome,
+                error_code=reply.error_code,
+                created=reply.created,
+                updated=reply.updated,
+                unchanged=reply.unchanged,
+            ),
+        )
+        return reply
+
+    def _record_job_result(self, wanted: BillsRefreshRequestedV1, reply: RefreshLinkReply) -> None:
+        result = RecordJobResultRequest(
+            user_id=wanted.user_id,
+            job_id=wanted.job_id,
+            link_id=wanted.link_id,
+            outcome=reply.outcome,
+            error_code=reply.error_code,
+            created=reply.created,
+            updated=reply.updated,
+            unchanged=reply.unchanged,
+        )
+        try:
+            self._broker.call("RecordJobResult", result, RecordJobResultReply)
+        except NotFound:
+            # The job has expired: nobody waits any more, and the bills are read.
+            log.info("job_gone", extra=logs.fields(job_id=wanted.job_id, link_id=wanted.link_id))
+
+
+class Projecting:
+    def __init__(self, bills: Stub) -> None:
+        self._bills = bills
+
+    def project(self, event: CloudEvent) -> None:
+        """Tells the aggregator what became of a link. Raises AppError when it must be tried again."""
+        if event.type not in ACCOUNT_EVENTS:
+            raise UnknownEventError(f"project takes no {event.type}")
+        account = unwrap(event, ACCOUNT_EVENTS[event.type])
+        request = ProjectLinkRequest(
+            user_id=account.user_id,
+            link_id=account.link_id,
+            provider_id=account.provider_id,
+            state=account.state,
+            status_detail=account.status_detail,
+            version=account.version,
+        )
+        reply = self._bills.call("ProjectLink", request, ProjectLinkReply)
+        fields = logs.fields(link_id=account.link_id, state=account.state, applied=reply.applied)
+        log.info("projected", extra=fields)
+
+
+@dataclass(slots=True, kw_only=True)
+class SweepReport:
+    due: int = 0
+    """Links whose time had come."""
+    requested: int = 0
+    """Of these, how many got their refresh asked for; the others come up again when their lease ends."""
+    account_items: int = 0
+    bill_items: int = 0
+    """Items that got rid of events left behind."""
+    failed_parts: tuple[str, ...] = ()
+
+
+class Sweeping:
+    def __init__(self, *, accounts: Stub, bills: Stub, publisher: Publisher, clock: Clock) -> None:
+        self._accounts = accounts
+        self._bills = bills
+        self._publisher = publisher
+        self._clock = clock
+
+    def sweep(self) -> SweepReport:
+        """Heals what events alone would lose: asks for due links' refresh, sends unsent events.
+
+        A part that fails keeps none of the others from running, nor does one that takes long: each has its share of the
+        time left.
+        """
+        report = SweepReport()
+        parts: tuple[tuple[str, Callable[[SweepReport], bool]], ...] = (
+            ("due_links", self._request_due),
+            ("account_outbox", self._flush_accounts),
+            ("bill_outbox", self._flush_bills),
+        )
+        for number, (name, part) in enumerate(parts):
+            waiting = len(parts) - 1 - number
+            kept = remaining_seconds() * waiting / (waiting + 1)
+            try:
+                while remaining_seconds() > kept and part(report):
+                    pass
+            except AppError as error:
+                report.failed_parts += (name,)
+                log.warning("sweep_part_failed", extra=logs.fields(part=name, reason=error.code))
+        return report
+
+    def _request_due(self, report: SweepReport) -> bool:
+        """One call's worth of due links; whether there are more."""
+        request = ListDueRequest(limit=DUE_LINKS, lease_seconds=LEASE_SECONDS)
+        reply = self._accounts.call("ListDue", request, ListDueReply)
+        report.due += len(reply.items)
+        now = self._clock.now()
+        events = [
+            wrap(BillsRefreshRequestedV1(user_id=link.user_id, link_id=link.link_id, reason="sweep"), now)
+            for link in reply.items
+        ]
+        refused = self._publisher.publish(events) if events else frozenset()
+        report.requested += len(events) - len(refused)
+        return reply.more and bool(events)
+
+    def _flush_accounts(self, report: SweepReport) -> bool:
+        reply = _flush(self._accounts)
+        report.account_items += reply.published
+        return reply.more
+
+    def _flush_bills(self, report: SweepReport) -> bool:
+        reply = _flush(self._bills)
+        report.bill_items += reply.published
+        return reply.more
+
+
+def _flush(owner: Stub) -> FlushOutboxReply:
+    return owner.call("FlushOutbox", FlushOutboxRequest(limit=DUE_LINKS), FlushOutboxReply)

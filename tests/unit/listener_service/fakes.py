@@ -1,0 +1,131 @@
+"""The services that the listener calls, as servicers behind the RPC envelope, and the messages that reach it."""
+
+import json
+from collections.abc import Callable, Iterable
+
+from functions.common.clock import rfc3339
+from functions.common.errors import AppError, NotFound
+from functions.common.rpc.client import Stub
+from functions.common.rpc.server import LambdaRpcHandler, RpcContext
+from functions.contracts.events.envelope import CloudEvent
+from functions.contracts.rpc.accounts_pb2 import LinkedAccount, ListDueReply, ListDueRequest
+from functions.contracts.rpc.bills_pb2 import (
+    ProjectLinkReply,
+    ProjectLinkRequest,
+    RefreshLinkReply,
+    RefreshLinkRequest,
+)
+from functions.contracts.rpc.broker_pb2 import RecordJobResultReply, RecordJobResultRequest
+from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
+from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER
+from functions.listener_service.service import Projecting, Refreshing, Sweeping
+from tests.support.fakes import FakeClock, FakePublisher, LoopbackChannel
+
+
+class FakeBills:
+    """`replies` and `errors` by link id."""
+
+    def __init__(self) -> None:
+        self.refreshed: list[str] = []
+        self.projected: list[ProjectLinkRequest] = []
+        self.replies: dict[str, RefreshLinkReply] = {}
+        self.errors: dict[str, Exception] = {}
+        self.before: Callable[[], object] = lambda: None
+        self.unsent = [0]
+
+    def RefreshLink(self, request: RefreshLinkRequest, _context: RpcContext) -> RefreshLinkReply:
+        self.before()
+        self.refreshed.append(request.link_id)
+        if request.link_id in self.errors:
+            raise self.errors[request.link_id]
+        return self.replies.get(request.link_id, RefreshLinkReply(outcome="fresh", created=2, unchanged=1))
+
+    def ProjectLink(self, request: ProjectLinkRequest, _context: RpcContext) -> ProjectLinkReply:
+        if request.link_id in self.errors:
+            raise self.errors[request.link_id]
+        self.projected.append(request)
+        return ProjectLinkReply(applied=True)
+
+    def FlushOutbox(self, _request: FlushOutboxRequest, _context: RpcContext) -> FlushOutboxReply:
+        return FlushOutboxReply(published=self.unsent.pop(0), more=bool(self.unsent))
+
+
+class FakeBroker:
+    def __init__(self) -> None:
+        self.results: list[RecordJobResultRequest] = []
+        self.error: AppError | None = None
+
+    def RecordJobResult(self, request: RecordJobResultRequest, _context: RpcContext) -> RecordJobResultReply:
+        if self.error:
+            raise self.error
+        self.results.append(request)
+        return RecordJobResultReply(state="running")
+
+
+class FakeAccounts:
+    """`due`: one list of link ids per call of ListDue."""
+
+    def __init__(self) -> None:
+        self.due: list[list[str]] = [[]]
+        self.asked: list[ListDueRequest] = []
+        self.unsent = [0]
+        self.error: AppError | None = None
+
+    def ListDue(self, request: ListDueRequest, _context: RpcContext) -> ListDueReply:
+        if self.error:
+            raise self.error
+        self.asked.append(request)
+        items = [LinkedAccount(user_id="usr_1", link_id=link_id) for link_id in self.due.pop(0)]
+        return ListDueReply(items=items, more=bool(self.due))
+
+    def FlushOutbox(self, _request: FlushOutboxRequest, _context: RpcContext) -> FlushOutboxReply:
+        return FlushOutboxReply(published=self.unsent.pop(0), more=bool(self.unsent))
+
+
+class World:
+    def __init__(self) -> None:
+        self.bills, self.broker, self.accounts = FakeBills(), FakeBroker(), FakeAccounts()
+        self.publisher = FakePublisher()
+        self.bills_channel = LoopbackChannel(LambdaRpcHandler(BILLS, lambda: self.bills))
+        bills = Stub(BILLS, self.bills_channel)
+        broker = Stub(BROKER, LoopbackChannel(LambdaRpcHandler(BROKER, lambda: self.broker)))
+        accounts = Stub(ACCOUNTS, LoopbackChannel(LambdaRpcHandler(ACCOUNTS, lambda: self.accounts)))
+        self.refreshing = Refreshing(bills, broker)
+        self.projecting = Projecting(bills)
+        self.sweeping = Sweeping(accounts=accounts, bills=bills, publisher=self.publisher, clock=FakeClock())
+
+
+class FakeContext:
+    def __init__(self, milliseconds: int = 30_000) -> None:
+        self._milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._milliseconds
+
+
+def sqs_event(bodies: Iterable[CloudEvent | str]) -> dict[str, object]:
+    """As Lambda is called by SQS; the n-th message's id is `msg-n`."""
+    return {
+        "Records": [
+            {
+                "messageId": f"msg-{number}",
+                "receiptHandle": f"handle-{number}",
+                "body": body if isinstance(body, str) else body.to_json(),
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+            }
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+def schedule_event() -> dict[str, object]:
+    return {
+        "version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.events", "account": "123456789012",
+        "time": rfc3339(FakeClock().now()), "region": "us-east-1", "resources": [], "detail": json.loads("{}"),
+    }  # fmt: skip
+
+
+def gone() -> NotFound:
+    return NotFound("There is no such link.")

@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+
+import pytest
+
+from functions.common.settings import SettingsError
+from functions.listener_service import bootstrap
+from functions.listener_service.service import Projecting, Refreshing, Sweeping
+
+BUILDERS = (bootstrap.refreshing, bootstrap.projecting, bootstrap.sweeping)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_built() -> Iterator[None]:
+    for builder in BUILDERS:
+        builder.cache_clear()
+    yield
+    for builder in BUILDERS:
+        builder.cache_clear()
+
+
+def test_each_function_needs_only_what_it_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RPC_BILLS", "RPC_BROKER", "RPC_ACCOUNTS"):
+        monkeypatch.delenv(name, raising=False)
+
+    monkeypatch.setenv("RPC_BILLS", "lambda:bills")
+    assert isinstance(bootstrap.projecting(), Projecting)
+    with pytest.raises(SettingsError, match="RPC_BROKER"):
+        bootstrap.refreshing()
+    monkeypatch.setenv("RPC_BROKER", "lambda:broker")
+    assert isinstance(bootstrap.refreshing(), Refreshing)
+    with pytest.raises(SettingsError, match="RPC_ACCOUNTS"):
+        bootstrap.sweeping()
+    monkeypatch.setenv("RPC_ACCOUNTS", "lambda:accounts")
+    assert isinstance(bootstrap.sweeping(), Sweeping)
