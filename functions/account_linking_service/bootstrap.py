@@ -1,0 +1,102 @@
+"""Settings of the service's functions, and the one place where their dependencies are built, on the first call.
+
+Three functions, three builders: none needs the settings or the rights of another.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+
+from functions.account_linking_service.model import Schedule
+from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister
+from functions.common import aws
+from functions.common.clock import SystemClock
+from functions.common.outbox import Outbox
+from functions.common.publisher import BrokerPublisher
+from functions.common.rpc.client import Stub, channel_to
+from functions.common.settings import SettingsError, load
+from functions.contracts.rpc import broker_pb2, providers_pb2
+
+MIN_LOOKUP_KEY_CHARS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkingSettings:
+    """AccountApi."""
+
+    links_table: str
+    link_keys_table: str
+    credentials_key_id: str
+    lookup_key: str = field(repr=False)
+    """Keys the hash by which an account is found by its number; changing it makes linked accounts linkable twice."""
+    rpc_providers: str
+    rpc_broker: str
+    max_links_per_user: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterSettings:
+    """AccountRpc."""
+
+    links_table: str
+    rpc_broker: str
+    refresh_interval_seconds: int = 21_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsSettings:
+    """CredentialsRpc."""
+
+    links_table: str
+    link_keys_table: str
+    credentials_key_id: str
+
+
+@cache
+def linking() -> AccountLinking:
+    from functions.account_linking_service.providers import RegisteredProviders
+    from functions.account_linking_service.table import LinkingTable
+    from functions.account_linking_service.vault import KmsVault
+
+    settings = load(LinkingSettings, os.environ)
+    if len(settings.lookup_key) < MIN_LOOKUP_KEY_CHARS:
+        raise SettingsError(f"LOOKUP_KEY: shorter than {MIN_LOOKUP_KEY_CHARS} characters")
+    clock = SystemClock()
+    links = LinkingTable(settings.links_table, settings.link_keys_table, clock)
+    registry = Stub(providers_pb2.DESCRIPTOR.services_by_name["Providers"], channel_to(settings.rpc_providers))
+    return AccountLinking(
+        links=links,
+        providers=RegisteredProviders(registry),
+        sealer=KmsVault(aws.kms(), settings.credentials_key_id),
+        outbox=Outbox(links, _publisher(settings.rpc_broker)),
+        clock=clock,
+        lookup_key=settings.lookup_key.encode(),
+        max_links=settings.max_links_per_user,
+    )
+
+
+@cache
+def register() -> LinkRegister:
+    from functions.account_linking_service.table import LinkTable
+
+    settings = load(RegisterSettings, os.environ)
+    clock = SystemClock()
+    links = LinkTable(settings.links_table, clock)
+    schedule = Schedule(timedelta(seconds=settings.refresh_interval_seconds), secrets.SystemRandom().random)
+    return LinkRegister(links, Outbox(links, _publisher(settings.rpc_broker)), clock, schedule)
+
+
+@cache
+def door() -> CredentialsDoor:
+    from functions.account_linking_service.table import SealedLinkTable
+    from functions.account_linking_service.vault import KmsVault
+
+    settings = load(CredentialsSettings, os.environ)
+    links = SealedLinkTable(settings.links_table, settings.link_keys_table)
+    return CredentialsDoor(links, KmsVault(aws.kms(), settings.credentials_key_id))
+
+
+def _publisher(target: str) -> BrokerPublisher:
+    return BrokerPublisher(Stub(broker_pb2.DESCRIPTOR.services_by_name["Broker"], channel_to(target)))

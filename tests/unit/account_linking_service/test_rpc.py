@@ -1,0 +1,186 @@
+"""The RPCs through the same envelope as over Lambda."""
+
+from datetime import timedelta
+
+import pytest
+
+from functions.account_linking_service import bootstrap, rpc
+from functions.account_linking_service.model import ProviderId, Secrets, UserId
+from functions.account_linking_service.providers import RegisteredProviders
+from functions.common.clock import rfc3339
+from functions.common.errors import InvalidInput, NotFound, Unavailable
+from functions.common.ids import new_id
+from functions.common.rpc.client import Stub
+from functions.common.rpc.server import LambdaRpcHandler, RpcContext
+from functions.contracts.rpc import accounts_pb2, providers_pb2
+from functions.contracts.rpc.accounts_pb2 import (
+    GetLinkedAccountRequest,
+    GetLinkedAccountsReply,
+    GetLinkedAccountsRequest,
+    LinkedAccount,
+    ListDueReply,
+    ListDueRequest,
+    OpenReply,
+    OpenRequest,
+    RecordOutcomeRequest,
+)
+from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
+from functions.contracts.rpc.providers_pb2 import CustomerParam, GetProviderRequest, Provider
+from tests.support.fakes import LoopbackChannel
+from tests.unit.account_linking_service.conftest import World
+
+ADA = "usr_ada"
+ACCOUNTS = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
+CREDENTIALS = accounts_pb2.DESCRIPTOR.services_by_name["Credentials"]
+
+
+@pytest.fixture
+def accounts(world: World, monkeypatch: pytest.MonkeyPatch) -> Stub:
+    monkeypatch.setattr(bootstrap, "register", lambda: world.register)
+    return Stub(ACCOUNTS, LoopbackChannel(LambdaRpcHandler(ACCOUNTS, rpc._build_accounts)))
+
+
+@pytest.fixture
+def credentials(world: World, monkeypatch: pytest.MonkeyPatch) -> Stub:
+    monkeypatch.setattr(bootstrap, "door", lambda: world.door)
+    return Stub(CREDENTIALS, LoopbackChannel(LambdaRpcHandler(CREDENTIALS, rpc._build_credentials)))
+
+
+@pytest.fixture
+def link_id(world: World) -> str:
+    secrets = Secrets({"account_number": "NW12345678"}, "ada", "correct horse")
+    wanted = world.providers.wanted["prv_northwind_power"]
+    return world.linking.link_account(UserId(ADA), ProviderId("prv_northwind_power"), wanted, secrets, None).link_id
+
+
+def test_the_handlers_serve_the_two_services() -> None:
+    assert rpc.handler.service is ACCOUNTS
+    assert rpc.credentials_handler.service is CREDENTIALS
+    for method in ACCOUNTS.methods_by_name:
+        assert callable(getattr(rpc.AccountsServicer, method))
+    for method in CREDENTIALS.methods_by_name:
+        assert callable(getattr(rpc.CredentialsServicer, method))
+
+
+def test_links_of_a_user(accounts: Stub, link_id: str) -> None:
+    reply = accounts.call("GetLinkedAccounts", GetLinkedAccountsRequest(user_id=ADA), GetLinkedAccountsReply)
+    (link,) = reply.items
+    assert (link.link_id, link.user_id, link.state, link.version) == (link_id, ADA, "PENDING", 1)
+    assert (link.account_identifier, link.nickname, link.last_success_at) == ("****5678", "", "")
+    assert not accounts.call("GetLinkedAccounts", GetLinkedAccountsRequest(), GetLinkedAccountsReply).items
+    one = accounts.call("GetLinkedAccount", GetLinkedAccountRequest(link_id=link_id), LinkedAccount)
+    assert one == link
+    with pytest.raises(NotFound):
+        accounts.call("GetLinkedAccount", GetLinkedAccountRequest(link_id=link_id, user_id="usr_bob"), LinkedAccount)
+
+
+def test_an_outcome_is_recorded_once(accounts: Stub, world: World, link_id: str) -> None:
+    request = RecordOutcomeRequest(
+        user_id=ADA,
+        link_id=link_id,
+        kind=accounts_pb2.OUTCOME_KIND_SUCCESS,
+        attempted_at=rfc3339(world.clock.now()).replace("Z", "789Z"),
+        bill_count=4,
+    )
+    link = accounts.call("RecordOutcome", request, LinkedAccount)
+    assert (link.state, link.bill_count, link.version) == ("ACTIVE", 4, 2)
+    assert link.last_success_at == rfc3339(world.clock.now())
+    assert accounts.call("RecordOutcome", request, LinkedAccount) == link
+
+
+def test_a_refusal_with_an_odd_code(accounts: Stub, world: World, link_id: str) -> None:
+    request = RecordOutcomeRequest(
+        user_id=ADA,
+        link_id=link_id,
+        kind=accounts_pb2.OUTCOME_KIND_ACTION_REQUIRED,
+        code="Wrong password for ada!",
+        attempted_at=rfc3339(world.clock.now()),
+    )
+    link = accounts.call("RecordOutcome", request, LinkedAccount)
+    assert (link.state, link.status_detail, link.customer_action_required) == ("ACTION_REQUIRED", "other", True)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (RecordOutcomeRequest(attempted_at="2026-03-15T12:00:00Z"), "kind"),
+        (RecordOutcomeRequest(kind=accounts_pb2.OUTCOME_KIND_SUCCESS), "attempted_at"),
+        (
+            RecordOutcomeRequest(kind=accounts_pb2.OUTCOME_KIND_SUCCESS, attempted_at="2026-03-15T12:00:00"),
+            "attempted_at",
+        ),
+    ],
+)
+def test_an_outcome_that_says_nothing(accounts: Stub, request_: RecordOutcomeRequest, field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        accounts.call("RecordOutcome", request_, LinkedAccount)
+    assert [error.field for error in refused.value.errors] == [field]
+
+
+def test_an_unlinked_account_takes_no_outcome(accounts: Stub, world: World, link_id: str) -> None:
+    world.linking.unlink_account(UserId(ADA), link_id)
+    request = RecordOutcomeRequest(
+        user_id=ADA,
+        link_id=link_id,
+        kind=accounts_pb2.OUTCOME_KIND_SUCCESS,
+        attempted_at=rfc3339(world.clock.now()),
+    )
+    with pytest.raises(NotFound):
+        accounts.call("RecordOutcome", request, LinkedAccount)
+
+
+def test_due_links_are_leased(accounts: Stub, world: World, link_id: str) -> None:
+    world.clock.advance(timedelta(hours=1))
+    reply = accounts.call("ListDue", ListDueRequest(limit=5, lease_seconds=60), ListDueReply)
+    assert [link.link_id for link in reply.items] == [link_id]
+    assert reply.items[0].next_refresh_at == rfc3339(world.clock.now() + timedelta(seconds=60))
+    assert not accounts.call("ListDue", ListDueRequest(limit=5, lease_seconds=60), ListDueReply).items
+
+
+def test_the_outbox_is_flushed(accounts: Stub, world: World) -> None:
+    world.publisher.down = True
+    wanted = world.providers.wanted["prv_northwind_power"]
+    secrets = Secrets({"account_number": "NW12345678"}, "ada", "correct horse")
+    world.linking.link_account(UserId(ADA), ProviderId("prv_northwind_power"), wanted, secrets, None)
+    world.publisher.down = False
+    world.clock.advance(timedelta(minutes=1))
+    reply = accounts.call("FlushOutbox", FlushOutboxRequest(limit=10), FlushOutboxReply)
+    assert (reply.published, reply.more) == (1, False)
+    assert world.publisher.types == ["account.linked.v1"]
+
+
+def test_credentials_open_for_their_owner_alone(credentials: Stub, link_id: str) -> None:
+    reply = credentials.call("Open", OpenRequest(user_id=ADA, link_ids=[link_id, new_id("lnk")]), OpenReply)
+    (opened,) = reply.items
+    assert (opened.link_id, opened.provider_id) == (link_id, "prv_northwind_power")
+    assert (dict(opened.params), opened.username, opened.password) == (
+        {"account_number": "NW12345678"},
+        "ada",
+        "correct horse",
+    )
+    assert not credentials.call("Open", OpenRequest(user_id="usr_bob", link_ids=[link_id]), OpenReply).items
+    assert not credentials.call("Open", OpenRequest(link_ids=[link_id]), OpenReply).items
+    assert not credentials.call("Open", OpenRequest(user_id=ADA), OpenReply).items
+
+
+class FakeRegistry:
+    def GetProvider(self, request: GetProviderRequest, _context: RpcContext) -> Provider:
+        if request.provider_id != "prv_northwind_power":
+            raise NotFound("nobody knows it")
+        param = CustomerParam(name="account_number", regex="[0-9]+", min_length=1, max_length=9, secret=True)
+        return Provider(provider_id=request.provider_id, customer_params=[param])
+
+
+def test_what_the_registry_says_of_a_provider() -> None:
+    service = providers_pb2.DESCRIPTOR.services_by_name["Providers"]
+    channel = LoopbackChannel(LambdaRpcHandler(service, FakeRegistry))
+    providers = RegisteredProviders(Stub(service, channel))
+    (param,) = providers.customer_params(ProviderId("prv_northwind_power"))
+    assert (param.name, param.regex, param.min_length, param.max_length) == ("account_number", "[0-9]+", 1, 9)
+    assert (param.secret, param.optional) == (True, False)
+    with pytest.raises(NotFound) as refused:
+        providers.customer_params(ProviderId("prv_other"))
+    assert refused.value.code == "provider_not_found"
+    channel.down = True
+    with pytest.raises(Unavailable):
+        providers.customer_params(ProviderId("prv_northwind_power"))
