@@ -1,6 +1,7 @@
 """Gives a user the role admin. No API route does that: it takes the right to write the user service's table."""
 
 from infra import deploy, migrations
+from infra.console import Failure
 from infra.settings import Settings
 
 SERVICE = "user_service"
@@ -9,6 +10,12 @@ SERVICE = "user_service"
 def grant(settings: Settings, email: str) -> None:
     """The user with this address has the role admin, in tokens issued from now on. Failure for an unknown address."""
     with migrations.applied(deploy.service_environment(settings, SERVICE)):
+        from functions.common.errors import NotFound
         from functions.user_service import bootstrap
 
-        bootstrap.users().grant_role(email, "admin")
+        try:
+            bootstrap.users().grant_role(email, "admin")
+        except NotFound as error:
+            raise Failure(
+                f"{email}: nobody has registered with this address.", "Register first: POST /users"
+            ) from error

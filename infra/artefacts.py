@@ -26,6 +26,7 @@ from infra.template import service_of
 FUNCTIONS = ROOT / "functions"
 PINS = ROOT / "requirements" / "functions.txt"
 DEPENDENCIES = ROOT / "build" / "deps"
+PACKAGES = ROOT / "build" / "packages"
 # Amazon Linux 2023, glibc 2.34
 LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
@@ -159,13 +160,40 @@ def _compile(folder: Path, python: str, under: Path) -> None:
 def build(logical_id: str, folder: Path, settings: Settings) -> None:
     """Fills `folder` with the artefact of a function."""
     service, (python, platform) = service_of(logical_id), runtime(settings)
-    shutil.copytree(dependencies(names_in(service), python, platform), folder, dirs_exist_ok=True)
-    package = folder / "functions"
-    package.mkdir()
-    shutil.copy2(FUNCTIONS / "__init__.py", package)
-    for part in ("common", "contracts", service):
-        shutil.copytree(FUNCTIONS / part, package / part, ignore=SOURCES_LEFT_OUT)
-    _compile(package, python, under=folder)
+    for part in (dependencies(names_in(service), python, platform), own_package(service, python)):
+        shutil.copytree(part, folder, dirs_exist_ok=True, copy_function=_link)
+
+
+def own_package(service: str, python: str) -> Path:
+    """The folder with the project's own code that a service needs, compiled; made again when a source has changed."""
+    parts = [FUNCTIONS / "__init__.py", *(FUNCTIONS / name for name in ("common", "contracts", service))]
+    digest = hashlib.sha256(f"{sys.version}|{python}|{Path(__file__).read_text()}".encode())
+    for path in sorted(path for part in parts for path in (part, *part.rglob("*"))):
+        if path.is_file() and path.parent.name != "__pycache__":
+            digest.update(f"{path.relative_to(FUNCTIONS)}|{len(path.read_bytes())}|".encode() + path.read_bytes())
+    target = PACKAGES / service / digest.hexdigest()[:12]
+    if target.exists():
+        return target
+    shutil.rmtree(target.parent, ignore_errors=True)
+    scratch = target.with_name(f"{target.name}.{os.getpid()}")
+    package = scratch / "functions"
+    package.mkdir(parents=True)
+    for part in parts:
+        if part.is_dir():
+            shutil.copytree(part, package / part.name, ignore=SOURCES_LEFT_OUT)
+        else:
+            shutil.copy2(part, package)
+    _compile(package, python, under=scratch)
+    scratch.rename(target)
+    return target
+
+
+def _link(source: str, target: str) -> None:
+    """Artefacts share their files; nothing writes to one in place (elf.py replaces, sam build unlinks)."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 if __name__ == "__main__":

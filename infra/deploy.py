@@ -48,7 +48,9 @@ def _sam_deploy(settings: Settings, parameters: dict[str, str]) -> None:
     bucket = ["--s3-bucket", _bucket(settings)] if settings.emulated else ["--resolve-s3"]
     known = template.read()["Parameters"]
     command = build.sam("deploy", "--stack-name", settings.stack_name, "--region", settings.region, *bucket)
-    command += ["--template-file", str(build.BUILT), "--no-progressbar", "--parameter-overrides"]
+    # by name: SAM looks for its settings beside the template, which is the built one
+    command += ["--config-file", str(ROOT / "samconfig.toml"), "--template-file", str(build.BUILT)]
+    command += ["--no-progressbar", "--parameter-overrides"]
     command += [f"{name}={_quoted(value)}" for name, value in parameters.items() if value and name in known]
     run.run(
         f"deploying {settings.stack_name} to {settings.target}",
@@ -80,14 +82,15 @@ def _bucket(settings: Settings) -> str:
 def migrate(settings: Settings, service: str = "") -> None:
     """Runs the migrations that have not run on this stack."""
     steps, ledger, environments = _migrations(settings, service)
-    with step(f"migrations of {settings.stack_name}"):
-        ran = migrations.migrate(steps, ledger, environments)
+    say(f"▸ migrations of {settings.stack_name}")
+    ran = migrations.migrate(steps, ledger, environments)
     say(f"  {len(ran)} run, {len(steps) - len(ran)} had run before")
 
 
 def rollback(settings: Settings, count: int, service: str) -> None:
     """Takes back the last `count` migrations."""
     steps, ledger, environments = _migrations(settings, service)
+    say(f"▸ rollback of {settings.stack_name}")
     taken = migrations.rollback(steps, ledger, environments, count)
     say(f"  {len(taken)} taken back")
 
