@@ -108,7 +108,11 @@ class ServiceApp(Chalice):
         content_types: Sequence[str] = (JSON,),
         cached: Callable[[], Entry | None] | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Registers a handler. Without `public` a valid token is needed, with `role` also that role."""
+        """Registers a handler. Without `public` a valid token is needed, with `role` also that role.
+
+        What answers GET answers HEAD as well (RFC 9110 section 9.3.2); the template lists both.
+        """
+        methods = list(dict.fromkeys([*methods, "HEAD"] if "GET" in methods else methods))
         spec = RouteSpec(public, role, policy or ("address" if public else "user"), tuple(content_types), cached)
 
         def register(handler: Handler) -> Handler:
@@ -119,7 +123,7 @@ class ServiceApp(Chalice):
             for method in methods:
                 self.specs[path, method] = spec
             # No content types for Chalice: it would judge GET as well, and answer in its own format.
-            super(ServiceApp, self).route(path, methods=list(methods), content_types=[], name=handler.__name__)(view)
+            super(ServiceApp, self).route(path, methods=methods, content_types=[], name=handler.__name__)(view)
             return handler
 
         return register

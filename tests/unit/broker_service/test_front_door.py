@@ -141,5 +141,5 @@ def test_rate_limited_by_address(app: ServiceApp) -> None:
 
 
 def test_the_generated_table_holds_routes_and_no_catch_all() -> None:
-    assert ROUTES["/jobs/{job_id}"] == ("GET",)
+    assert ROUTES["/jobs/{job_id}"] == ("GET", "HEAD")
     assert not [path for path in ROUTES if "+" in path]

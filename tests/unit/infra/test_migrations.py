@@ -80,6 +80,16 @@ def test_migrations_run_by_number_then_by_service_and_only_once(ledger: Ledger, 
     assert "SERVICE_TABLE" not in os.environ
 
 
+def test_after_runs_at_the_end_of_every_migrate(ledger: Ledger, modules: Modules) -> None:
+    step = modules.step("alpha", "0001_a")
+    vars(sys.modules[step.module])["after"] = lambda ctx: modules.calls.append(f"after {ctx.service}")
+
+    migrations.migrate([step, modules.step("beta", "0002_b")], ledger, ENVIRONMENTS)
+    migrations.migrate([step], ledger, ENVIRONMENTS)
+
+    assert modules.calls == ["up alpha 0001_a", "up beta 0002_b", "after alpha", "after alpha"]
+
+
 def test_a_new_migration_runs_alone(ledger: Ledger, modules: Modules) -> None:
     old = modules.step("alpha", "0001_a")
     migrations.migrate([old], ledger, ENVIRONMENTS)
