@@ -8,6 +8,7 @@ from infra.console import Failure, say, step
 from infra.settings import ROOT, Settings
 
 FILE = ROOT / "docker-compose.localstack.yml"
+PROJECT = "billing-localstack"  # its name in that file
 NO_ENGINE = "Without Docker the platform runs embedded: make up"
 
 
@@ -23,6 +24,15 @@ def up(settings: Settings) -> None:
 def down() -> None:
     """Stops both; LocalStack keeps nothing."""
     _compose("down", "--volumes")
+
+
+def running() -> bool:
+    """Whether our LocalStack container runs."""
+    if not shutil.which("docker"):
+        return False
+    command = ["docker", "ps", "--quiet", "--filter", "status=running"]
+    command += ["--filter", f"label=com.docker.compose.project={PROJECT}"]
+    return bool(subprocess.run(command, capture_output=True, check=False).stdout.strip())
 
 
 def _compose(*arguments: str) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from infra import cache_server, engine, stack
+from infra import cache_server, compose, engine, stack
 from infra.aws import client
 from infra.console import Failure, say, step
 from infra.settings import Settings, Target
@@ -18,9 +18,14 @@ class Seen:
 
 
 def in_docker(settings: Settings) -> bool:
-    """Whether the LocalStack that answers runs its functions in containers."""
+    """Whether the LocalStack that answers is that of docker-compose.localstack.yml, with functions in containers.
+
+    `is_docker` alone does not say so: LocalStack outside Docker on a machine that is itself a container claims it too.
+    """
+    if settings.target is not Target.LOCALSTACK:
+        return False
     info = engine.fetch(f"{settings.endpoint}/_localstack/info")
-    return settings.target is Target.LOCALSTACK and bool(info and json.loads(info).get("is_docker"))
+    return bool(info and json.loads(info).get("is_docker")) and compose.running()
 
 
 def seen_by_functions(settings: Settings) -> Seen:
