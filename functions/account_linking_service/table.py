@@ -6,12 +6,13 @@ LinkKeysTable  link_id                the link's data key, wrapped; deleting it 
 """
 
 import random
+import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
-from pynamodb.exceptions import DoesNotExist
+from pynamodb.exceptions import DoesNotExist, TransactWriteError
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
@@ -38,6 +39,7 @@ from functions.common.table import ConditionFailed, OutboxMixin, bind, translate
 DUE_SHARDS = 16
 UNSENT_AFTER = timedelta(seconds=15)
 """Younger events are still being sent by the request that wrote them."""
+TRANSACTION_PAUSES = (0.02, 0.06, 0.2)
 FIRST, LAST = "lnk_", "lnk_~"
 MARK = "acct#"
 
@@ -266,11 +268,14 @@ class LinkingTable(LinkTable):
         )
         mark = self._marks(link.user_id, MARK + link.account_hash, held_by=link.link_id)
         key = self._keys(link.link_id, wrapped_key=sealed.wrapped_key)
+
+        def write(transaction: TransactWrite) -> None:
+            transaction.save(mark, condition=MarkItem.link_id.does_not_exist())
+            transaction.save(item, condition=LinkItem.link_id.does_not_exist())
+            transaction.save(key, condition=LinkKeyItem.link_id.does_not_exist())
+
         try:
-            with translated(), self._transaction() as transaction:
-                transaction.save(mark, condition=MarkItem.link_id.does_not_exist())
-                transaction.save(item, condition=LinkItem.link_id.does_not_exist())
-                transaction.save(key, condition=LinkKeyItem.link_id.does_not_exist())
+            self._write(write)
         except ConditionFailed as error:
             raise self._held(link) from error
         return _pending(item)
@@ -294,11 +299,14 @@ class LinkingTable(LinkTable):
                 )
             ),
         ]
+
+        def write(transaction: TransactWrite) -> None:
+            transaction.update(item, actions, condition=LinkItem.version == seen.version)
+            transaction.delete(self._marks(seen.user_id, MARK + seen.account_hash))
+            transaction.delete(self._keys(seen.link_id))
+
         try:
-            with translated(), self._transaction() as transaction:
-                transaction.update(item, actions, condition=LinkItem.version == seen.version)
-                transaction.delete(self._marks(seen.user_id, MARK + seen.account_hash))
-                transaction.delete(self._keys(seen.link_id))
+            self._write(write)
         except ConditionFailed as error:
             raise LinkChanged from error
         with translated():
@@ -314,9 +322,22 @@ class LinkingTable(LinkTable):
                 return Unavailable("The account was being unlinked; try again.", code="contended", retry_after=1)
         return AlreadyLinked(LinkId(mark.held_by))
 
-    def _transaction(self) -> TransactWrite:
+    def _write(self, fill: Callable[[TransactWrite], None]) -> None:
+        """Raises ConditionFailed. Two transactions on one item in the same moment: DynamoDB cancels one of them without
+        having judged its conditions, so it is tried again."""
         # The model's own connection, although private: every other one costs a further client at cold start.
-        return TransactWrite(connection=self._links._get_connection().connection)  # noqa: SLF001
+        connection = self._links._get_connection().connection  # noqa: SLF001
+        with translated():
+            for pause in (*TRANSACTION_PAUSES, None):
+                try:
+                    with TransactWrite(connection=connection) as transaction:
+                        fill(transaction)
+                except TransactWriteError as error:
+                    if pause is None or not _met_another(error):
+                        raise
+                    time.sleep(pause * (1 + random.random()))  # noqa: S311  # jitter
+                else:
+                    return
 
 
 class SealedLinkTable:
@@ -344,6 +365,12 @@ class SealedLinkTable:
             for item in items
             if item.link_id in keys
         ]
+
+
+def _met_another(error: TransactWriteError) -> bool:
+    """Whether it was cancelled for that alone: a condition that failed is final."""
+    reasons = {reason.code for reason in error.cancellation_reasons if reason is not None}
+    return reasons == {"TransactionConflict"}
 
 
 def _changed(link: Link, events: Sequence[str]) -> list[Action]:

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from pynamodb.exceptions import TransactWriteError
+from pynamodb.exceptions import CancellationReason, TransactWriteError, VerboseClientError
+from pynamodb.transactions import TransactWrite
 
 from functions.account_linking_service.model import (
     AccountHash,
@@ -199,3 +201,43 @@ def test_a_table_that_is_down_is_told_as_such(world: World, monkeypatch: pytest.
     monkeypatch.setattr("pynamodb.transactions.TransactWrite._commit", fails)
     with pytest.raises(Unavailable):
         added(world)
+
+
+def cancelled(*codes: str) -> TransactWriteError:
+    """As DynamoDB says it: one reason per item."""
+    reasons = [None if code == "None" else CancellationReason(code) for code in codes]
+    response: Any = {"Error": {"Code": "TransactionCanceledException"}}
+    return TransactWriteError(
+        "cancelled", VerboseClientError(response, "TransactWriteItems", {}, cancellation_reasons=reasons)
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "times", "expected"),
+    [
+        (("TransactionConflict", "None", "None"), 2, None),
+        (("TransactionConflict", "None", "None"), 9, Unavailable),
+        (("ThrottlingError", "None", "None"), 1, Unavailable),
+    ],
+)
+def test_transactions_that_meet_are_tried_again(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    codes: tuple[str, ...],
+    times: int,
+    expected: type[Exception] | None,
+) -> None:
+    original, failures = TransactWrite._commit, [cancelled(*codes)] * times
+
+    def meets_others(transaction: TransactWrite) -> object:
+        if failures:
+            raise failures.pop()
+        return original(transaction)
+
+    monkeypatch.setattr("functions.account_linking_service.table.TRANSACTION_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(TransactWrite, "_commit", meets_others)
+    if expected:
+        with pytest.raises(expected):
+            added(world)
+    else:
+        assert world.table.get(ADA, added(world).link_id)
