@@ -1,0 +1,116 @@
+"""Events: the catalogue is whole, its schemas are published, and queues ask for types that exist."""
+
+import importlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import msgspec
+import pytest
+
+from functions.contracts.events.catalogue import CATALOGUE
+from functions.contracts.events.envelope import EventData, wrap
+from infra import docs, event_schemas
+from infra.settings import ROOT
+from tests.contract.platform import FUNCTIONS, RESOURCES, SERVICES
+
+
+def all_events() -> set[type[EventData]]:
+    """Every class in contracts/events that says its type itself."""
+    found: set[type[EventData]] = set()
+    for path in sorted((FUNCTIONS / "contracts" / "events").glob("*.py")):
+        module = importlib.import_module(f"functions.contracts.events.{path.stem}")
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, EventData) and "TYPE" in vars(value):
+                found.add(value)
+    return found
+
+
+def test_every_event_is_in_the_catalogue_under_its_type() -> None:
+    assert set(CATALOGUE.values()) == all_events()
+    assert {name: cls.TYPE for name, cls in CATALOGUE.items()} == {name: name for name in CATALOGUE}
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_name_carries_domain_and_version(name: str) -> None:
+    domain, what, version = name.split(".")
+
+    assert domain.isidentifier()
+    assert what.isidentifier()
+    assert version.removeprefix("v").isdigit()
+    assert CATALOGUE[name].__name__.endswith(version.upper())
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_an_event_carries_no_secret(name: str) -> None:
+    fields = set(CATALOGUE[name].__struct_fields__)
+
+    assert not fields & {
+        "params",
+        "credentials",
+        "username",
+        "password",
+        "account_number",
+        "account_identifier",
+        "token",
+    }
+    assert "user_id" in fields
+
+
+def test_the_published_schemas_are_those_of_the_code(tmp_path: Path) -> None:
+    event_schemas.generate(tmp_path)
+
+    published, fresh = ROOT / "docs" / "events", tmp_path / "docs" / "events"
+    assert {path.name for path in published.glob("*.json")} == {f"{name}.json" for name in CATALOGUE}
+    for path in fresh.iterdir():
+        assert (published / path.name).read_text() == path.read_text(), f"{path.name} is out of date: make docs"
+
+
+def test_make_docs_writes_them() -> None:
+    assert event_schemas.generate in docs.GENERATORS
+
+
+def sample(cls: type[EventData]) -> EventData:
+    values: dict[str, Any] = {f.name: 7 if f.type is int else "text" for f in msgspec.structs.fields(cls)}
+    return cls(**values)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_an_event_fits_its_schema_and_a_broken_one_does_not(name: str) -> None:
+    schema = json.loads((ROOT / "docs" / "events" / f"{name}.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    event = json.loads(wrap(sample(CATALOGUE[name]), datetime(2026, 3, 1, tzinfo=UTC)).to_json())
+
+    validator.validate(event)
+    for broken in (event | {"type": "other.v1"}, event | {"specversion": "0.3"}, event | {"data": {}}, event["data"]):
+        assert not validator.is_valid(broken)
+
+
+def subscriptions() -> dict[str, set[str]]:
+    """Logical id of a subscription → the types that its filter lets through."""
+    return {
+        name: set(resource["Properties"]["FilterPolicy"]["type"])
+        for name, resource in RESOURCES.items()
+        if resource["Type"] == "AWS::SNS::Subscription"
+    }
+
+
+def test_queues_ask_for_types_that_exist() -> None:
+    assert subscriptions()
+    for name, types in subscriptions().items():
+        assert types <= set(CATALOGUE), name
+
+
+def test_queues_get_events_as_they_were_published() -> None:
+    for resource in RESOURCES.values():
+        if resource["Type"] == "AWS::SNS::Subscription":
+            assert resource["Properties"]["RawMessageDelivery"] is True
+
+
+def test_the_source_of_an_event_is_a_service() -> None:
+    owners = {service.removesuffix("_service").replace("_", "-") for service in SERVICES}
+
+    assert {cls.SOURCE for cls in CATALOGUE.values()} <= owners

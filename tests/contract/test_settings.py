@@ -1,0 +1,146 @@
+"""The template gives each function the variables that its settings need, and none that nobody reads.
+
+Which settings a function loads is read from the source: its handler calls builders of its service's bootstrap, and
+those call `load(SomeSettings, os.environ)`, themselves or through other functions there.
+"""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+import pytest
+
+from functions.common.http.app import ServiceApp
+from functions.common.settings import HttpSettings, load
+from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, TEMPLATE, Function, tree
+
+GLOBAL = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
+Definition = ast.FunctionDef | ast.ClassDef | ast.Assign
+
+
+def definitions(module: ast.Module) -> dict[str, Definition]:
+    found: dict[str, Definition] = {}
+    for node in module.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                found[name] = node
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                found[name] = node
+    return found
+
+
+def names_within(node: ast.AST) -> set[str]:
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+
+
+def builders_used(nodes: list[ast.AST]) -> set[str]:
+    """`x` of each `bootstrap.x`, and each name: one may be imported from bootstrap."""
+    attributes = {
+        child.attr
+        for node in nodes
+        for child in ast.walk(node)
+        if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id == "bootstrap"
+    }
+    return attributes | {name for node in nodes for name in names_within(node)}
+
+
+def closure(start: set[str], known: dict[str, Definition]) -> set[str]:
+    """With what they name in turn."""
+    found: set[str] = set()
+    waiting = {name for name in start if name in known}
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= {other for other in names_within(known[name]) if other in known} - found
+    return found
+
+
+def handler_nodes(function: Function) -> list[ast.AST]:
+    """What the handler consists of: the whole module for an app with routes, else what it names in turn."""
+    module = tree(FUNCTIONS.joinpath(*function.module.split(".")[1:]).with_suffix(".py"))
+    if isinstance(function.load(), ServiceApp):
+        return [module]
+    known = definitions(module)
+    return [known[name] for name in closure({function.attribute}, known)]
+
+
+def loaded(nodes: list[ast.AST]) -> Iterator[str]:
+    """Names of the classes in `load(Class, …)`."""
+    for node in nodes:
+        for child in ast.walk(node):
+            match child:
+                case ast.Call(func=ast.Name(id="load"), args=[ast.Name(id=name), *_]):
+                    yield name
+
+
+def settings_of(function: Function) -> list[type]:
+    bootstrap = FUNCTIONS / function.service / "bootstrap.py"
+    known = definitions(tree(bootstrap))
+    builders = closure(builders_used(handler_nodes(function)), known)
+    module = importlib.import_module(f"functions.{function.service}.bootstrap")
+    names = loaded([known[name] for name in builders if isinstance(known[name], ast.FunctionDef)])
+    found: list[type] = [getattr(module, name) for name in sorted(set(names))]
+    return [*found, HttpSettings] if isinstance(function.load(), ServiceApp) else found
+
+
+def variables(classes: list[type], *, required: bool = False) -> set[str]:
+    return {field.name.upper() for cls in classes for field in fields(cls) if not required or is_required(field)}
+
+
+def is_required(field: "Field[Any]") -> bool:  # Any: a field of any type
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+NAMES = [function.name for function in FUNCTION_LIST]
+
+
+@pytest.mark.parametrize("function", FUNCTION_LIST, ids=NAMES)
+def test_a_function_is_given_every_variable_that_it_requires(function: Function) -> None:
+    assert variables(settings_of(function), required=True) - set(function.environment) == set()
+
+
+@pytest.mark.parametrize("function", FUNCTION_LIST, ids=NAMES)
+def test_a_function_is_given_no_variable_that_it_does_not_read(function: Function) -> None:
+    assert set(function.environment) - variables(settings_of(function)) == set()
+
+
+def test_all_functions_share_the_level_of_the_log_and_nothing_else() -> None:
+    assert list(GLOBAL) == ["LOG_LEVEL"]
+
+
+@pytest.mark.parametrize("function", [f for f in FUNCTION_LIST if f.events("Api")], ids=lambda function: function.name)
+def test_an_http_function_has_keys_cache_and_limits(function: Function) -> None:
+    limits = {name.upper() for name in HttpSettings.__dataclass_fields__ if name.endswith("_per_minute")}
+
+    assert {"JWKS", "CACHE_URL", *limits} <= set(function.environment)
+
+
+def settings_classes(service: str) -> list[type]:
+    module = importlib.import_module(f"functions.{service}.bootstrap")
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__ and value.__name__.endswith("Settings")
+    ]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_settings_class_is_frozen_and_loaded_by_a_function(service: str) -> None:
+    used = {cls for function in FUNCTION_LIST if function.service == service for cls in settings_of(function)}
+    bases = {base for cls in used for base in cls.__mro__}
+
+    for cls in settings_classes(service):
+        assert cls.__dataclass_params__.frozen, cls  # type: ignore[attr-defined]  # a dataclass has it
+        assert cls in bases, f"{cls} is loaded by no function"
+
+
+@pytest.mark.parametrize("function", FUNCTION_LIST, ids=NAMES)
+def test_the_settings_load_from_what_the_template_gives(function: Function) -> None:
+    """Types included: what the template writes out in full must parse; what it refers to is a text."""
+    given = {name: value if isinstance(value, str) else "7" for name, value in function.environment.items()}
+    given |= {"SANDBOX": "true"} if "SANDBOX" in given else {}
+
+    for cls in settings_of(function):
+        load(cls, given)
