@@ -72,7 +72,8 @@ def test_poison_ends_in_the_dead_letter_queue(platform: Platform) -> None:
         platform.sqs.send_message(QueueUrl=queue, MessageBody=marked)
 
         def arrived() -> bool:
-            got = platform.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, VisibilityTimeout=0)
+            # what others have left there is seen once and then put aside for a while
+            got = platform.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, VisibilityTimeout=20)
             ours = [message for message in got.get("Messages", ()) if message["Body"] == marked]
             for message in ours:
                 platform.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
