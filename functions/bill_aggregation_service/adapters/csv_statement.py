@@ -1,0 +1,104 @@
+"""Providers that give statements as CSV (RFC 4180), one row per line item.
+
+GET {base}/statements.csv?account=   HTTP Basic; dates are DD/MM/YYYY, amounts have grouped thousands: "1,865.45"
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+from functions.bill_aggregation_service.adapters.base import Access, HttpClient, parsing
+from functions.bill_aggregation_service.adapters.http_client import basic
+from functions.bill_aggregation_service.model import (
+    BillContent,
+    FetchedBill,
+    LineItem,
+    LineKind,
+    ProviderStatus,
+    Usage,
+)
+from functions.bill_aggregation_service.rules import minor_units, plain
+
+NUMBER = re.compile(r"-?(\d{1,3}(,\d{2,3})+|\d+)(\.\d+)?", re.ASCII)
+COLUMNS = frozenset(
+    {"Statement No", "Statement Date", "Period From", "Period To", "Due Date", "Description", "Charge Type", "Quantity",
+     "Unit", "Rate", "Amount", "Currency", "Statement Total", "Status", "Plan"}
+)  # fmt: skip
+STATUSES = {
+    "PAID": ProviderStatus.PAID,
+    "UNPAID": ProviderStatus.UNPAID,
+    "DUE": ProviderStatus.UNPAID,
+    "PARTIAL": ProviderStatus.PARTIAL,
+}
+Row = dict[str, str]
+
+
+class CsvStatementAdapter:
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    def fetch(self, access: Access) -> Sequence[FetchedBill]:
+        headers = {"Accept": "text/csv", **basic(access.username, access.password)}
+        answer = self._http.get("/statements.csv", query={"account": access.account_number}, headers=headers)
+        with parsing("statements"):
+            statements = _statements(answer.decode("utf-8-sig"))
+            return [FetchedBill(_content(rows, access.service_type)) for rows in statements]
+
+
+def _statements(text: str) -> Sequence[Sequence[Row]]:
+    """The rows of each statement. Raises ValueError when a column is missing or a row is cut short."""
+    statements: dict[str, list[Row]] = {}
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, restval="", restkey="")
+        if not COLUMNS.issubset(reader.fieldnames or ()):
+            raise ValueError("a column is missing")
+        for row in reader:
+            statements.setdefault(row["Statement No"], []).append(row)
+    except csv.Error as error:
+        raise ValueError("this is no CSV") from error
+    return list(statements.values())
+
+
+def _content(rows: Sequence[Row], service_type: str) -> BillContent:
+    first = rows[0]
+    currency = first["Currency"]
+    return BillContent(
+        external_bill_id=first["Statement No"],
+        service_type=service_type,
+        statement_date=_day(first["Statement Date"]),
+        due_date=_day(first["Due Date"]) if first["Due Date"] else None,
+        period_start=_day(first["Period From"]),
+        period_end=_day(first["Period To"]),
+        amount_minor=minor_units(_number(first["Statement Total"]), currency),
+        currency=currency,
+        usage=tuple(
+            Usage(service_type, plain(_number(row["Quantity"])), row["Unit"]) for row in rows if row["Quantity"]
+        ),
+        line_items=tuple(_line_item(row, currency) for row in rows),
+        tariff=first["Plan"] or None,
+        provider_status=STATUSES.get(first["Status"].upper(), ProviderStatus.UNKNOWN),
+    )
+
+
+def _line_item(row: Row, currency: str) -> LineItem:
+    return LineItem(
+        name=row["Description"],
+        kind=LineKind.of(row["Charge Type"]),
+        amount_minor=minor_units(_number(row["Amount"]), currency),
+        volume=plain(_number(row["Quantity"])) if row["Quantity"] else None,
+        unit=row["Unit"] or None,
+        rate=plain(_number(row["Rate"])) if row["Rate"] else None,
+    )
+
+
+def _day(text: str) -> date:
+    return datetime.strptime(text, "%d/%m/%Y").date()  # noqa: DTZ007  # a day has no zone
+
+
+def _number(text: str) -> Decimal:
+    if not NUMBER.fullmatch(text):
+        raise ValueError("this is no number")
+    return Decimal(text.replace(",", ""))

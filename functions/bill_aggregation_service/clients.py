@@ -1,0 +1,83 @@
+"""The services that the aggregator calls, as `refresh.py` sees them: RPCs behind plain Python."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from functions.bill_aggregation_service.model import Link, LinkId, Outcome, Provider, ProviderId, UserId
+from functions.bill_aggregation_service.refresh import OpenedAccount
+from functions.bill_aggregation_service.upsert import Attempt
+from functions.common.clock import rfc3339
+from functions.common.rpc.client import Stub
+from functions.contracts.rpc import accounts_pb2, providers_pb2
+
+PROVIDER_SECONDS = 60.0
+"""How long an instance trusts what it knows of a provider."""
+REVOKED = "REVOKED"
+KINDS = {
+    Outcome.SUCCESS: accounts_pb2.OUTCOME_KIND_SUCCESS,
+    Outcome.ACTION_REQUIRED: accounts_pb2.OUTCOME_KIND_ACTION_REQUIRED,
+    Outcome.FAILED: accounts_pb2.OUTCOME_KIND_TRANSIENT_FAILURE,
+}
+
+
+class CredentialsClient:
+    def __init__(self, stub: Stub) -> None:
+        self._stub = stub
+
+    def open(self, user_id: UserId, link_ids: Collection[LinkId]) -> Mapping[LinkId, OpenedAccount]:
+        """Links that are not this user's, or not any more, are left out."""
+        request = accounts_pb2.OpenRequest(user_id=user_id, link_ids=list(link_ids))
+        reply = self._stub.call("Open", request, accounts_pb2.OpenReply)
+        return {
+            LinkId(item.link_id): OpenedAccount(
+                ProviderId(item.provider_id), dict(item.params), item.username, item.password
+            )
+            for item in reply.items
+        }
+
+
+class ProvidersClient:
+    def __init__(self, stub: Stub, now: Callable[[], float] = time.monotonic) -> None:
+        self._stub = stub
+        self._now = now
+        self._known: dict[ProviderId, tuple[float, Provider]] = {}
+
+    def get(self, provider_id: ProviderId) -> Provider:
+        """Raises NotFound."""
+        until, provider = self._known.get(provider_id, (0.0, None))
+        if provider is not None and self._now() < until:
+            return provider
+        request = providers_pb2.GetProviderRequest(provider_id=provider_id)
+        reply = self._stub.call("GetProvider", request, providers_pb2.Provider)
+        provider = Provider(
+            provider_id=ProviderId(reply.provider_id),
+            name=reply.name,
+            service_types=tuple(reply.service_types),
+            currency=reply.currency,
+            time_zone=reply.time_zone,
+            adapter=reply.adapter,
+            base_url=reply.base_url,
+        )
+        self._known[provider_id] = (self._now() + PROVIDER_SECONDS, provider)
+        return provider
+
+
+class AccountsClient:
+    def __init__(self, stub: Stub) -> None:
+        self._stub = stub
+
+    def linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]:
+        request = accounts_pb2.GetLinkedAccountsRequest(user_id=user_id)
+        reply = self._stub.call("GetLinkedAccounts", request, accounts_pb2.GetLinkedAccountsReply)
+        return {LinkId(item.link_id): ProviderId(item.provider_id) for item in reply.items if item.state != REVOKED}
+
+    def record_outcome(self, link: Link, attempt: Attempt) -> None:
+        request = accounts_pb2.RecordOutcomeRequest(
+            user_id=link.user_id,
+            link_id=link.link_id,
+            kind=KINDS[attempt.outcome],
+            code=attempt.error_code,
+            attempted_at=rfc3339(attempt.began),
+            bill_count=link.bill_count if attempt.outcome is Outcome.SUCCESS else 0,
+        )
+        self._stub.call("RecordOutcome", request, accounts_pb2.LinkedAccount)

@@ -1,0 +1,235 @@
+"""Use cases that read bills from utilities: one link (RefreshLink), or all of a user's at once for a live read."""
+
+import contextvars
+import logging
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from functions.bill_aggregation_service.adapters.base import (
+    Access,
+    NeedsAction,
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderTimeout,
+)
+from functions.bill_aggregation_service.model import (
+    Bill,
+    BillKey,
+    FetchedBill,
+    Link,
+    LinkId,
+    Outcome,
+    Provider,
+    ProviderId,
+    UserId,
+)
+from functions.bill_aggregation_service.upsert import Attempt, Change, Plan, bill_key, plan
+from functions.common import logs
+from functions.common.clock import Clock
+from functions.common.context import remaining_seconds
+from functions.common.errors import AppError, NotFound, Unavailable
+from functions.common.outbox import Outbox, Pending
+
+log = logging.getLogger(__name__)
+
+CACHE_SPACE = "bills"
+WRITE_TRIES = 6
+RESERVED_SECONDS = 3.0
+"""Kept back from a fetch, to write down what it brought."""
+MAX_PARALLEL_LINKS = 64
+
+
+class LinkMoved(Exception):
+    """Somebody wrote the link's record since it was read: read again."""
+
+
+class LinkStore(Protocol):
+    def link(self, user_id: UserId, link_id: LinkId) -> Link | None: ...
+
+    def bills(self, user_id: UserId, keys: Collection[BillKey]) -> Mapping[BillKey, Bill]: ...
+
+    def save(self, before: Link, after: Link, changes: Sequence[Change] = ()) -> Sequence[Pending]:
+        """Writes a link's record and its bills; answers the bills' events. Raises LinkMoved when the record does not
+        stand as in `before` any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedAccount:
+    """What the user gave, in clear text; it does not show in its repr."""
+
+    provider_id: ProviderId
+    params: Mapping[str, str] = field(repr=False)
+    username: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+class Credentials(Protocol):
+    def open(self, user_id: UserId, link_ids: Collection[LinkId]) -> Mapping[LinkId, OpenedAccount]: ...
+
+
+class Providers(Protocol):
+    def get(self, provider_id: ProviderId) -> Provider: ...
+
+
+class Accounts(Protocol):
+    def linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]: ...
+
+    def record_outcome(self, link: Link, attempt: Attempt) -> None: ...
+
+
+class AnswerCache(Protocol):
+    def bump(self, owner: str, space: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """How the refresh of a link ended; a utility that failed is an outcome, not an error."""
+
+    outcome: Outcome
+    error_code: str = ""
+    retryable: bool = False
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refresher:
+    store: LinkStore
+    credentials: Credentials
+    providers: Providers
+    accounts: Accounts
+    fetch: Callable[[Access, float], Sequence[FetchedBill]]
+    """Reads an account's bills within so many seconds; raises ProviderError."""
+    outbox: Outbox
+    cache: AnswerCache
+    clock: Clock
+    fetch_seconds: float
+    sleep: Callable[[float], None] = time.sleep
+
+    def refresh_link(self, user_id: UserId, link_id: LinkId) -> Refreshed:
+        """Raises NotFound when there is no such link any more."""
+        opened = self.credentials.open(user_id, [link_id]).get(link_id)
+        if opened is None:
+            raise NotFound("There is no such link.", code="link_not_found")
+        return self._refresh(user_id, link_id, opened)
+
+    def refresh_links(
+        self, user_id: UserId, link_ids: Collection[LinkId], seconds: float
+    ) -> Mapping[LinkId, Refreshed]:
+        """All at once. Answers after `seconds` at the latest; a link that is not done by then goes on by itself."""
+        if not link_ids:
+            return {}
+        late_at = time.monotonic() + seconds
+        try:
+            opened = self.credentials.open(user_id, link_ids)
+        except AppError as error:
+            log.warning("credentials_unavailable", extra=logs.fields(code=error.code))
+            return dict.fromkeys(link_ids, _failed(error))
+        pool = ThreadPoolExecutor(min(len(link_ids), MAX_PARALLEL_LINKS), thread_name_prefix="refresh")
+        futures: dict[LinkId, Future[Refreshed]] = {
+            link_id: pool.submit(contextvars.copy_context().run, self._refresh, user_id, link_id, account)
+            for link_id, account in opened.items()
+        }
+        wait(futures.values(), timeout=max(0.0, late_at - time.monotonic()))
+        pool.shutdown(wait=False, cancel_futures=True)
+        missing = Refreshed(Outcome.FAILED, "link_not_found")
+        return {link_id: _result(link_id, futures[link_id]) if link_id in futures else missing for link_id in link_ids}
+
+    def _refresh(self, user_id: UserId, link_id: LinkId, account: OpenedAccount) -> Refreshed:
+        attempt = self._attempt(account)
+        saved, events = self._keep(user_id, link_id, attempt)
+        self.cache.bump(user_id, CACHE_SPACE)
+        self.outbox.send(events)
+        self._record(saved.link, attempt)
+        log.info(
+            "link_refreshed",
+            extra=logs.fields(
+                link_id=link_id,
+                provider_id=account.provider_id,
+                outcome=attempt.outcome,
+                error_code=attempt.error_code,
+                created=saved.created,
+                updated=saved.updated,
+                unchanged=saved.unchanged,
+            ),
+        )
+        return Refreshed(
+            attempt.outcome, attempt.error_code, attempt.retryable, saved.created, saved.updated, saved.unchanged
+        )
+
+    def _attempt(self, account: OpenedAccount) -> Attempt:
+        began = self.clock.now()
+        provider = _unknown(account.provider_id)
+        try:
+            provider = self._provider(account.provider_id)
+            seconds = min(self.fetch_seconds, remaining_seconds() - RESERVED_SECONDS)
+            if seconds <= 0:
+                raise ProviderTimeout("no time was left to ask")
+            access = Access(provider, account.params, account.username, account.password)
+            return Attempt(began, Outcome.SUCCESS, provider, self.fetch(access, seconds))
+        except ProviderError as error:
+            log.warning(
+                "provider_failed",
+                extra=logs.fields(provider_id=account.provider_id, code=error.code, detail=str(error)),
+            )
+            outcome = Outcome.ACTION_REQUIRED if isinstance(error, NeedsAction) else Outcome.FAILED
+            return Attempt(began, outcome, provider, (), error.code, error.retryable)
+
+    def _provider(self, provider_id: ProviderId) -> Provider:
+        try:
+            return self.providers.get(provider_id)
+        except NotFound as error:
+            raise ProviderMisconfigured("not in the registry") from error
+
+    def _keep(self, user_id: UserId, link_id: LinkId, attempt: Attempt) -> tuple[Plan, Sequence[Pending]]:
+        """Writes what the attempt brought. Raises NotFound when the account was unlinked meanwhile."""
+        for tries in range(WRITE_TRIES):
+            link = self.store.link(user_id, link_id) or Link(user_id=user_id, link_id=link_id)
+            if link.gone:
+                raise NotFound("The account was unlinked.", code="link_not_found")
+            # The link first, then its bills: what is written in between shows in the link's revision.
+            stored = self.store.bills(user_id, {bill_key(link, bill) for bill in attempt.bills})
+            planned = plan(link, stored, attempt, self.clock.now())
+            if planned.link == link and not planned.changes:
+                return planned, ()
+            try:
+                return planned, self.store.save(link, planned.link, planned.changes)
+            except LinkMoved:
+                self.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311  # jitter, no secret
+        raise Unavailable("The link's bills keep changing; try again.", code="link_busy")
+
+    def _record(self, link: Link, attempt: Attempt) -> None:
+        try:
+            self.accounts.record_outcome(link, attempt)
+        except AppError as error:
+            # The bills stand; the link stays due, so the sweep asks for it again.
+            log.warning("outcome_not_recorded", extra=logs.fields(link_id=link.link_id, code=error.code))
+
+
+def _result(link_id: LinkId, future: "Future[Refreshed]") -> Refreshed:
+    if not future.done() or future.cancelled():
+        return Refreshed(Outcome.FAILED, "deadline_exceeded", retryable=True)
+    try:
+        return future.result()
+    except AppError as error:
+        return _failed(error)
+    # The edge of the thread: a mistake in one adapter costs its own link only.
+    except Exception:
+        log.exception("refresh_broke", extra=logs.fields(link_id=link_id))
+        return Refreshed(Outcome.FAILED, "internal")
+
+
+def _failed(error: AppError) -> Refreshed:
+    return Refreshed(Outcome.FAILED, error.code, retryable=not isinstance(error, NotFound))
+
+
+def _unknown(provider_id: ProviderId) -> Provider:
+    return Provider(
+        provider_id=provider_id, name="", service_types=(), currency="", time_zone="", adapter="", base_url=""
+    )

@@ -1,0 +1,66 @@
+"""The RPC service Bills: what the listener asks of the aggregator."""
+
+from functions.bill_aggregation_service import bootstrap
+from functions.bill_aggregation_service.model import LinkId, Outcome, ProviderId, UserId
+from functions.bill_aggregation_service.refresh import Refresher
+from functions.bill_aggregation_service.service import Bills
+from functions.common.errors import FieldError, InvalidInput
+from functions.common.outbox import Outbox
+from functions.common.rpc.server import LambdaRpcHandler, RpcContext
+from functions.contracts.rpc.bills_pb2 import (
+    DESCRIPTOR,
+    ProjectLinkReply,
+    ProjectLinkRequest,
+    RefreshLinkReply,
+    RefreshLinkRequest,
+)
+from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
+
+BILLS = DESCRIPTOR.services_by_name["Bills"]
+OUTCOMES = {Outcome.SUCCESS: "fresh", Outcome.FAILED: "failed", Outcome.ACTION_REQUIRED: "action_required"}
+MAX_FLUSH = 500
+
+
+class BillsServicer:
+    def __init__(self, refresher: Refresher, bills: Bills, outbox: Outbox) -> None:
+        self._refresher = refresher
+        self._bills = bills
+        self._outbox = outbox
+
+    def RefreshLink(self, request: RefreshLinkRequest, context: RpcContext) -> RefreshLinkReply:  # noqa: ARG002
+        _named(user_id=request.user_id, link_id=request.link_id)
+        done = self._refresher.refresh_link(UserId(request.user_id), LinkId(request.link_id))
+        return RefreshLinkReply(
+            outcome=OUTCOMES[done.outcome],
+            error_code=done.error_code,
+            retryable=done.retryable,
+            created=done.created,
+            updated=done.updated,
+            unchanged=done.unchanged,
+        )
+
+    def ProjectLink(self, request: ProjectLinkRequest, context: RpcContext) -> ProjectLinkReply:  # noqa: ARG002
+        _named(user_id=request.user_id, link_id=request.link_id, provider_id=request.provider_id)
+        applied = self._bills.project_link(
+            UserId(request.user_id),
+            LinkId(request.link_id),
+            ProviderId(request.provider_id),
+            request.state,
+            request.status_detail,
+            request.version,
+        )
+        return ProjectLinkReply(applied=applied)
+
+    def FlushOutbox(self, request: FlushOutboxRequest, context: RpcContext) -> FlushOutboxReply:  # noqa: ARG002
+        published, more = self._outbox.flush(min(max(request.limit, 1), MAX_FLUSH))
+        return FlushOutboxReply(published=published, more=more)
+
+
+def _named(**ids: str) -> None:
+    """Raises InvalidInput naming each id that is empty."""
+    missing = [FieldError(name, "missing", "This field is required.") for name, value in ids.items() if not value]
+    if missing:
+        raise InvalidInput.of(*missing)
+
+
+handler = LambdaRpcHandler(BILLS, lambda: BillsServicer(bootstrap.refresher(), bootstrap.service(), bootstrap.outbox()))

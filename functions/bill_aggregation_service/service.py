@@ -1,0 +1,211 @@
+"""Use cases on what is kept: listing a user's bills, and following what becomes of the links."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from typing import Protocol
+
+from functions.bill_aggregation_service.model import (
+    Bill,
+    Criteria,
+    Freshness,
+    Link,
+    LinkId,
+    Outcome,
+    ProviderId,
+    QualityNote,
+    Status,
+    UserId,
+)
+from functions.bill_aggregation_service.refresh import (
+    CACHE_SPACE,
+    WRITE_TRIES,
+    Accounts,
+    AnswerCache,
+    LinkMoved,
+    LinkStore,
+    Refreshed,
+    Refresher,
+)
+from functions.bill_aggregation_service.rules import quality_notes, status_of, zone_of
+from functions.common import cursor, logs
+from functions.common.clock import Clock
+from functions.common.context import remaining_seconds
+from functions.common.errors import AppError, Unavailable
+
+log = logging.getLogger(__name__)
+
+LIVE_SECONDS = 25.0
+ANSWER_SECONDS = 2.0
+"""Kept back from a live read, to answer from the table."""
+REVOKED = "REVOKED"
+
+
+class BillStore(LinkStore, Protocol):
+    def links(self, user_id: UserId) -> Sequence[Link]: ...
+
+    def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
+        """All of the user's links, then the bills between `since` and `until` and past `after`, last day first."""
+        ...
+
+    def delete_bills(self, user_id: UserId, link_id: LinkId) -> int:
+        """Deletes a link's bills with all versions; answers how many items. Safe to run again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBill:
+    bill: Bill
+    status: Status
+    quality_notes: tuple[QualityNote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceError:
+    code: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    link_id: LinkId
+    provider_id: ProviderId
+    outcome: Freshness
+    as_of: datetime | None
+    error: SourceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BillPage:
+    items: tuple[ListedBill, ...]
+    sources: tuple[SourceRow, ...]
+    next_cursor: str | None
+    good_for_seconds: int
+    """How long the page may be kept: status and freshness change by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bills:
+    store: BillStore
+    cache: AnswerCache
+    clock: Clock
+    live: Callable[[], tuple[Refresher, Accounts]]
+    """Built only for a live read, which alone needs RPC and HTTP."""
+    cache_seconds: int
+    fresh_seconds: int
+    due_soon_days: int
+
+    def list_bills(self, user_id: UserId, criteria: Criteria, *, refresh: bool = False) -> BillPage:
+        """With `refresh`, asks the utilities first; one that fails costs its own row in `sources` only."""
+        linked, live = self._refresh_links(user_id, criteria) if refresh else ({}, {})
+        now = self.clock.now()
+        # A link that was read for the first time and is not done has no record yet.
+        links = {
+            link_id: Link(user_id=user_id, link_id=link_id, provider_id=provider_id)
+            for link_id, provider_id in linked.items()
+        }
+        found: list[ListedBill] = []
+        for row in self.store.newest_first(user_id, criteria):
+            if isinstance(row, Link):
+                links[row.link_id] = row
+            elif listed := self._listed(row, links, criteria, now):
+                found.append(listed)
+                if len(found) > criteria.limit:
+                    break
+        items = tuple(found[: criteria.limit])
+        return BillPage(
+            items=items,
+            sources=tuple(self._source(links[link_id], live.get(link_id), now) for link_id in sorted(links)),
+            next_cursor=cursor.encode({"after": items[-1].bill.position}) if len(found) > len(items) else None,
+            good_for_seconds=self._good_for(links.values(), now),
+        )
+
+    def project_link(
+        self, user_id: UserId, link_id: LinkId, provider_id: ProviderId, state: str, detail: str, version: int
+    ) -> bool:
+        """Takes over what an event says of a link. False when as much was known; an unlinked account stays so."""
+        for _ in range(WRITE_TRIES):
+            known = self.store.link(user_id, link_id) or Link(user_id=user_id, link_id=link_id)
+            revoked = state == REVOKED
+            if not revoked and (known.gone or version <= known.link_version):
+                return False
+            told = replace(
+                known, provider_id=provider_id, state=state, status_detail=detail, link_version=version, gone=revoked
+            )
+            try:
+                if not known.gone:
+                    self.store.save(known, told)
+            except LinkMoved:
+                continue
+            if revoked:
+                # The tombstone stands: what is deleted does not come back, and a run cut off here is taken up again.
+                deleted = self.store.delete_bills(user_id, link_id)
+                log.info("bills_deleted", extra=logs.fields(link_id=link_id, items=deleted))
+            self.cache.bump(user_id, CACHE_SPACE)
+            return not known.gone
+        raise Unavailable("The link's record keeps changing; try again.", code="link_busy")
+
+    def _refresh_links(
+        self, user_id: UserId, criteria: Criteria
+    ) -> tuple[Mapping[LinkId, ProviderId], Mapping[LinkId, Refreshed]]:
+        """The user's links, and how reading those that were asked for ended."""
+        refresher, accounts = self.live()
+        linked = {link.link_id: link.provider_id for link in self.store.links(user_id)}
+        try:
+            linked = dict(accounts.linked(user_id))
+        except AppError as error:
+            log.warning("links_unavailable", extra=logs.fields(code=error.code))
+        asked = [link_id for link_id, provider_id in linked.items() if criteria.admits(link_id, provider_id)]
+        seconds = min(LIVE_SECONDS, remaining_seconds() - ANSWER_SECONDS)
+        return linked, refresher.refresh_links(user_id, asked, max(0.0, seconds))
+
+    def _listed(self, bill: Bill, links: Mapping[LinkId, Link], criteria: Criteria, now: datetime) -> ListedBill | None:
+        """None for a bill that is not asked for, or whose link is gone."""
+        link = links.get(bill.link_id)
+        if link is None or not criteria.admits(bill.link_id, bill.provider_id):
+            return None
+        if criteria.service_type not in (None, bill.content.service_type):
+            return None
+        status = status_of(bill.content, now.astimezone(zone_of(link.time_zone)).date(), self.due_soon_days)
+        if criteria.status not in (None, status):
+            return None
+        return ListedBill(bill, status, quality_notes(bill.content))
+
+    def _source(self, link: Link, live: Refreshed | None, now: datetime) -> SourceRow:
+        """What was read live just now says more than the record, which a slow link has not written yet."""
+        outcome, code, retryable = link.outcome, link.error_code, link.retryable
+        if live is not None:
+            outcome, code, retryable = live.outcome, live.error_code, live.retryable
+        if outcome is Outcome.NEVER and link.state == "ACTION_REQUIRED":
+            outcome, code = Outcome.ACTION_REQUIRED, link.status_detail
+        error = SourceError(code, retryable) if code else None
+        match outcome:
+            case Outcome.NEVER:
+                freshness, error = Freshness.STALE, SourceError("not_read_yet", retryable=True)
+            case Outcome.SUCCESS if live is not None:
+                freshness = Freshness.FRESH
+            case Outcome.SUCCESS:
+                freshness = Freshness.CACHED if self._soft_age_left(link, now) > 0 else Freshness.STALE
+            case Outcome.FAILED:
+                freshness = Freshness.FAILED
+            case Outcome.ACTION_REQUIRED:
+                freshness = Freshness.ACTION_REQUIRED
+        return SourceRow(link.link_id, link.provider_id, freshness, link.as_of, error)
+
+    def _soft_age_left(self, link: Link, now: datetime) -> float:
+        return self.fresh_seconds - (now - link.as_of).total_seconds() if link.as_of else 0.0
+
+    def _good_for(self, links: Iterable[Link], now: datetime) -> int:
+        """Until the next midnight in a bill's zone, or until a source gets old."""
+        ends = [float(self.cache_seconds)]
+        for link in links:
+            ends.append(_seconds_to_midnight(link.time_zone, now))
+            ends += [left for left in (self._soft_age_left(link, now),) if left > 0]
+        return int(min(ends))
+
+
+def _seconds_to_midnight(zone_name: str, now: datetime) -> float:
+    zone = zone_of(zone_name)
+    tomorrow = now.astimezone(zone).date() + timedelta(1)
+    return (datetime.combine(tomorrow, time(), zone).astimezone(UTC) - now).total_seconds()

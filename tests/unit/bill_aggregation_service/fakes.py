@@ -1,0 +1,234 @@
+"""A household's utilities, services and table, small enough to read in one go."""
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+from functions.bill_aggregation_service.adapters.base import Access, Headers
+from functions.bill_aggregation_service.model import (
+    Bill,
+    BillContent,
+    BillKey,
+    Criteria,
+    FetchedBill,
+    Link,
+    LinkId,
+    Provider,
+    ProviderId,
+    UserId,
+)
+from functions.bill_aggregation_service.refresh import LinkMoved, OpenedAccount, Refresher
+from functions.bill_aggregation_service.service import Bills
+from functions.bill_aggregation_service.upsert import Attempt, Change
+from functions.common.errors import AppError
+from functions.common.outbox import Outbox, Pending
+from tests.support.fakes import FakeClock, FakePublisher
+
+SAMPLES = Path(__file__).parent / "samples"
+USER = UserId("usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC")
+LINK = LinkId("lnk_01JD3N8Z6W3V9K4T7Q2M5XBRPC")
+OTHER_LINK = LinkId("lnk_01JD3N8Z6W3V9K4T7Q2M5XBRPD")
+PROVIDER = Provider(
+    provider_id=ProviderId("prv_northwind_power"),
+    name="Northwind Power",
+    service_types=("electricity",),
+    currency="USD",
+    time_zone="America/New_York",
+    adapter="oauth_json",
+    base_url="https://power.example",
+)
+
+
+def content(
+    number: str = "B-1", amount: int = 1000, due: date | None = date(2026, 3, 20), **changes: object
+) -> BillContent:
+    """A bill of the month before it is due."""
+    day = due or date(2026, 3, 20)
+    plain = BillContent(
+        external_bill_id=number,
+        service_type="electricity",
+        due_date=due,
+        period_start=day - timedelta(60),
+        period_end=day - timedelta(30),
+        amount_minor=amount,
+        currency="USD",
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]  # the tests name fields of BillContent
+
+
+def fetched(
+    number: str = "B-1", amount: int = 1000, due: date | None = date(2026, 3, 20), **changes: object
+) -> FetchedBill:
+    return FetchedBill(content(number, amount, due, **changes))
+
+
+class FakeHttp:
+    """Answers paths from a script, in order; keeps what was asked. An answer that is an exception is raised."""
+
+    def __init__(self, **answers: bytes | Exception | list[bytes | Exception]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, str, Headers, Headers]] = []
+        self.bodies: list[bytes] = []
+        self.pauses: list[float] = []
+
+    def get(self, path: str, *, query: Headers | None = None, headers: Headers | None = None) -> bytes:
+        self.asked.append(("GET", path, query or {}, headers or {}))
+        return self._answer("get")
+
+    def post(self, path: str, body: bytes, *, content_type: str, headers: Headers | None = None) -> bytes:
+        self.asked.append(("POST", path, {}, {"Content-Type": content_type, **(headers or {})}))
+        self.bodies.append(body)
+        return self._answer("post")
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    def _answer(self, method: str) -> bytes:
+        answer = self.answers[method]
+        if isinstance(answer, list):
+            answer = answer.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@dataclass
+class FakeStore:
+    """The table as the use cases see it; `moves` writes are beaten by somebody else."""
+
+    rows: dict[tuple[UserId, LinkId], Link] = field(default_factory=dict)
+    kept: dict[BillKey, Bill] = field(default_factory=dict)
+    versions: list[Bill] = field(default_factory=list)
+    moves: int = 0
+    bill_writes: int = 0
+    link_writes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def link(self, user_id: UserId, link_id: LinkId) -> Link | None:
+        return self.rows.get((user_id, link_id))
+
+    def links(self, user_id: UserId) -> Sequence[Link]:
+        return [link for (owner, _), link in self.rows.items() if owner == user_id and not link.gone]
+
+    def bills(self, user_id: UserId, keys: Collection[BillKey]) -> Mapping[BillKey, Bill]:
+        return {key: self.kept[key] for key in keys if key in self.kept}
+
+    def save(self, before: Link, after: Link, changes: Sequence[Change] = ()) -> Sequence[Pending]:
+        key = (before.user_id, before.link_id)
+        with self.lock:
+            known = self.rows.get(key)
+            if self.moves or (known.revision if known else 0) != before.revision:
+                self.moves = max(0, self.moves - 1)
+                raise LinkMoved
+            self.rows[key] = replace(after, revision=before.revision + 1)
+            self.kept |= {change.bill.key: change.bill for change in changes}
+            self.versions += [change.replaced for change in changes if change.replaced]
+            self.bill_writes += len(changes)
+            self.link_writes += 1
+        return [Pending((c.bill.key,), c.bill.version, c.bill.unsent) for c in changes]
+
+    def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
+        yield from self.links(user_id)
+        for bill in sorted(self.kept.values(), key=lambda bill: bill.position, reverse=True):
+            if not criteria.after or bill.position < criteria.after:
+                yield bill
+
+    def delete_bills(self, user_id: UserId, link_id: LinkId) -> int:
+        gone = [key for key, bill in self.kept.items() if bill.link_id == link_id]
+        for key in gone:
+            del self.kept[key]
+        return len(gone)
+
+    def pending_events(self, limit: int) -> Sequence[Pending]:
+        return [Pending((b.key,), b.version, b.unsent) for b in self.kept.values() if b.unsent][:limit]
+
+    def clear_outbox(self, pending: Pending) -> None:
+        bill = self.kept[BillKey(pending.key[0])]
+        if bill.version == pending.version:
+            self.kept[bill.key] = replace(bill, unsent=())
+
+
+@dataclass
+class FakeServices:
+    """Credentials, Providers and Accounts; an error in `broken` is raised by the call of that name."""
+
+    accounts: dict[LinkId, ProviderId] = field(default_factory=lambda: {LINK: PROVIDER.provider_id})
+    providers: dict[ProviderId, Provider] = field(default_factory=lambda: {PROVIDER.provider_id: PROVIDER})
+    broken: dict[str, AppError] = field(default_factory=dict)
+    outcomes: list[tuple[Link, Attempt]] = field(default_factory=list)
+
+    def open(self, user_id: UserId, link_ids: Collection[LinkId]) -> Mapping[LinkId, OpenedAccount]:
+        self._check("open")
+        return {
+            link_id: OpenedAccount(self.accounts[link_id], {"account_number": "NP-10024817"}, "good", "s3cret")
+            for link_id in link_ids
+            if link_id in self.accounts
+        }
+
+    def get(self, provider_id: ProviderId) -> Provider:
+        self._check("get")
+        return self.providers[provider_id]
+
+    def linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]:
+        self._check("linked")
+        return self.accounts
+
+    def record_outcome(self, link: Link, attempt: Attempt) -> None:
+        self._check("record_outcome")
+        self.outcomes.append((link, attempt))
+
+    def _check(self, name: str) -> None:
+        if name in self.broken:
+            raise self.broken[name]
+
+
+class FakeCache:
+    def __init__(self) -> None:
+        self.bumps: list[tuple[str, str]] = []
+
+    def bump(self, owner: str, space: str) -> None:
+        self.bumps.append((owner, space))
+
+
+class World:
+    """Everything around the use cases. `answers` holds what the utility gives, or raises, the next times."""
+
+    def __init__(self) -> None:
+        self.store = FakeStore()
+        self.services = FakeServices()
+        self.publisher = FakePublisher()
+        self.cache = FakeCache()
+        self.clock = FakeClock()
+        self.answers: list[Sequence[FetchedBill] | Exception | Callable[[Access], Sequence[FetchedBill]]] = []
+        self.accesses: list[tuple[Access, float]] = []
+        self.outbox = Outbox(self.store, self.publisher)
+        self.refresher = Refresher(
+            store=self.store,
+            credentials=self.services,
+            providers=self.services,
+            accounts=self.services,
+            fetch=self._fetch,
+            outbox=self.outbox,
+            cache=self.cache,
+            clock=self.clock,
+            fetch_seconds=20.0,
+            sleep=lambda _: None,
+        )
+        self.bills = Bills(
+            store=self.store,
+            cache=self.cache,
+            clock=self.clock,
+            live=lambda: (self.refresher, self.services),
+            cache_seconds=300,
+            fresh_seconds=21_600,
+            due_soon_days=7,
+        )
+
+    def _fetch(self, access: Access, seconds: float) -> Sequence[FetchedBill]:
+        self.accesses.append((access, seconds))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(access) if callable(answer) else answer

@@ -1,0 +1,104 @@
+"""What the aggregator asks of other services, and how it reads their answers."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from functions.bill_aggregation_service.clients import AccountsClient, CredentialsClient, ProvidersClient
+from functions.bill_aggregation_service.model import Link, LinkId, Outcome, ProviderId
+from functions.bill_aggregation_service.upsert import Attempt
+from functions.common.errors import NotFound
+from functions.common.rpc.client import Stub
+from functions.common.rpc.server import LambdaRpcHandler
+from functions.contracts.rpc import accounts_pb2, providers_pb2
+from tests.support.fakes import LoopbackChannel
+from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER
+
+
+class Servicer:
+    """Accounts, Credentials and Providers at once."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.recorded: list[accounts_pb2.RecordOutcomeRequest] = []
+
+    def Open(self, request: accounts_pb2.OpenRequest, context: object) -> accounts_pb2.OpenReply:
+        opened = accounts_pb2.OpenedAccount(
+            link_id=request.link_ids[0], provider_id="prv_x", params={"a": "1"}, username="jane", password="s3cret"
+        )
+        return accounts_pb2.OpenReply(items=[opened])
+
+    def GetProvider(self, request: providers_pb2.GetProviderRequest, context: object) -> providers_pb2.Provider:
+        self.asked += 1
+        if request.provider_id != "prv_x":
+            raise NotFound("There is no such provider.")
+        return providers_pb2.Provider(
+            provider_id="prv_x", name="X", service_types=["gas"], currency="EUR", time_zone="UTC", adapter="bbps",
+            base_url="https://x.example",
+        )  # fmt: skip
+
+    def GetLinkedAccounts(self, request: object, context: object) -> accounts_pb2.GetLinkedAccountsReply:
+        items = [
+            accounts_pb2.LinkedAccount(link_id=LINK, provider_id="prv_x", state="ACTIVE"),
+            accounts_pb2.LinkedAccount(link_id=OTHER_LINK, provider_id="prv_x", state="REVOKED"),
+        ]
+        return accounts_pb2.GetLinkedAccountsReply(items=items)
+
+    def RecordOutcome(self, request: accounts_pb2.RecordOutcomeRequest, context: object) -> accounts_pb2.LinkedAccount:
+        self.recorded.append(request)
+        return accounts_pb2.LinkedAccount()
+
+
+@pytest.fixture
+def servicer() -> Servicer:
+    return Servicer()
+
+
+def stub(servicer: Servicer, name: str) -> Stub:
+    descriptor = (providers_pb2 if name == "Providers" else accounts_pb2).DESCRIPTOR.services_by_name[name]
+    return Stub(descriptor, LoopbackChannel(LambdaRpcHandler(descriptor, lambda: servicer)))
+
+
+def test_credentials(servicer: Servicer) -> None:
+    opened = CredentialsClient(stub(servicer, "Credentials")).open(USER, [LINK])
+
+    assert list(opened) == [LINK]
+    assert (opened[LINK].username, opened[LINK].password, opened[LINK].params) == ("jane", "s3cret", {"a": "1"})
+    assert "s3cret" not in repr(opened)
+
+
+def test_a_provider_is_asked_for_once_a_minute(servicer: Servicer) -> None:
+    now = [0.0]
+    providers = ProvidersClient(stub(servicer, "Providers"), lambda: now[0])
+
+    assert providers.get(ProviderId("prv_x")).service_types == ("gas",)
+    now[0] = 59.0
+    assert providers.get(ProviderId("prv_x")).base_url == "https://x.example"
+    assert servicer.asked == 1
+    now[0] = 60.0
+    providers.get(ProviderId("prv_x"))
+    assert servicer.asked == 2
+    with pytest.raises(NotFound):
+        providers.get(ProviderId("prv_y"))
+
+
+def test_linked_leaves_out_what_is_unlinked(servicer: Servicer) -> None:
+    assert AccountsClient(stub(servicer, "Accounts")).linked(USER) == {LinkId(LINK): ProviderId("prv_x")}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "count"),
+    [
+        (Outcome.SUCCESS, accounts_pb2.OUTCOME_KIND_SUCCESS, 7),
+        (Outcome.FAILED, accounts_pb2.OUTCOME_KIND_TRANSIENT_FAILURE, 0),
+        (Outcome.ACTION_REQUIRED, accounts_pb2.OUTCOME_KIND_ACTION_REQUIRED, 0),
+    ],
+)
+def test_record_outcome(servicer: Servicer, outcome: Outcome, kind: int, count: int) -> None:
+    attempt = Attempt(datetime(2026, 3, 15, tzinfo=UTC), outcome, PROVIDER, (), "why")
+
+    AccountsClient(stub(servicer, "Accounts")).record_outcome(Link(user_id=USER, link_id=LINK, bill_count=7), attempt)
+
+    (sent,) = servicer.recorded
+    assert (sent.user_id, sent.link_id, sent.kind, sent.code) == (USER, LINK, kind, "why")
+    assert (sent.attempted_at, sent.bill_count) == ("2026-03-15T00:00:00.000Z", count)

@@ -1,0 +1,244 @@
+"""Refreshing links: outcomes, partial failure, time limits, and what heals by itself."""
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from functions.bill_aggregation_service.adapters.base import Access, BadCredentials, ProviderDown
+from functions.bill_aggregation_service.model import FetchedBill, Link, Outcome
+from functions.bill_aggregation_service.refresh import Refreshed
+from functions.common.context import invocation
+from functions.common.errors import NotFound, Unavailable
+from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER, World, fetched
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_refresh_stores_announces_and_records(world: World) -> None:
+    world.answers = [[fetched("1"), fetched("2")]]
+
+    done = world.refresher.refresh_link(USER, LINK)
+
+    assert done == Refreshed(Outcome.SUCCESS, created=2)
+    assert world.publisher.types == ["bill.created.v1"] * 2
+    assert not [bill for bill in world.store.kept.values() if bill.unsent]
+    assert world.cache.bumps == [(USER, "bills")]
+    ((link, attempt),) = world.services.outcomes
+    assert (link.bill_count, attempt.began) == (2, world.clock.now())
+
+
+def test_a_refresh_of_an_unchanged_link_writes_no_bill_and_the_link_once(world: World) -> None:
+    world.answers = [[fetched("1"), fetched("2")]]
+    world.refresher.refresh_link(USER, LINK)
+    world.store.bill_writes = world.store.link_writes = 0
+    world.clock.advance(timedelta(hours=1))
+
+    done = world.refresher.refresh_link(USER, LINK)
+
+    assert done == Refreshed(Outcome.SUCCESS, unchanged=2)
+    assert (world.store.bill_writes, world.store.link_writes) == (0, 1)
+    assert len(world.publisher.events) == 2
+
+
+def test_an_adjusted_bill_keeps_its_version_before(world: World) -> None:
+    world.answers = [[fetched(amount=1000)], [fetched(amount=900)]]
+    world.refresher.refresh_link(USER, LINK)
+    world.clock.advance(timedelta(hours=1))
+
+    done = world.refresher.refresh_link(USER, LINK)
+
+    assert (done.created, done.updated) == (0, 1)
+    assert [bill.content.amount_minor for bill in world.store.versions] == [1000]
+    assert world.publisher.types == ["bill.created.v1", "bill.updated.v1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "code", "retryable"),
+    [
+        (BadCredentials("401"), Outcome.ACTION_REQUIRED, "invalid_credentials", False),
+        (ProviderDown("503"), Outcome.FAILED, "provider_unavailable", True),
+    ],
+)
+def test_a_utility_that_fails_is_an_outcome(
+    world: World, error: Exception, outcome: Outcome, code: str, retryable: bool
+) -> None:
+    world.answers = [error]
+
+    assert world.refresher.refresh_link(USER, LINK) == Refreshed(outcome, code, retryable)
+
+    link = world.store.link(USER, LINK)
+    assert link is not None
+    assert (link.outcome, link.error_code, link.as_of) == (outcome, code, None)
+    assert world.services.outcomes[0][1].error_code == code
+    assert world.cache.bumps
+
+
+def test_a_provider_that_left_the_registry_is_an_outcome(world: World) -> None:
+    world.services.broken["get"] = NotFound("no such provider")
+
+    assert world.refresher.refresh_link(USER, LINK).error_code == "provider_misconfigured"
+
+
+def test_without_time_the_utility_is_not_asked(world: World) -> None:
+    world.answers = [[]]
+    with invocation(None, 2.0):
+        assert world.refresher.refresh_link(USER, LINK).error_code == "provider_timeout"
+    assert world.accesses == []
+
+
+def test_a_fetch_gets_what_time_is_left(world: World) -> None:
+    world.answers = [[]]
+    with invocation(None, 10.0):
+        world.refresher.refresh_link(USER, LINK)
+    world.refresher.refresh_link(USER, LINK)
+
+    (access, bounded), (_, whole) = world.accesses
+    assert 6.5 < bounded <= 7.0
+    assert whole == 20.0
+    assert "s3cret" not in repr(access)
+    assert "NP-10024817" not in repr(access)
+
+
+def test_a_link_that_nobody_has_is_not_found(world: World) -> None:
+    with pytest.raises(NotFound):
+        world.refresher.refresh_link(USER, OTHER_LINK)
+
+
+def test_a_tombstone_keeps_everything_out(world: World) -> None:
+    world.answers = [[fetched()]]
+    world.store.rows[USER, LINK] = Link(user_id=USER, link_id=LINK, revision=4, gone=True)
+
+    with pytest.raises(NotFound):
+        world.refresher.refresh_link(USER, LINK)
+
+    assert (world.store.bill_writes, world.store.link_writes, world.publisher.events) == (0, 0, [])
+
+
+def test_an_account_unlinked_while_it_is_read_stays_gone(world: World) -> None:
+    def unlinked_meanwhile(_: Access) -> Sequence[FetchedBill]:
+        world.bills.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 9)
+        return [fetched()]
+
+    world.answers = [unlinked_meanwhile]
+
+    with pytest.raises(NotFound):
+        world.refresher.refresh_link(USER, LINK)
+    assert world.store.kept == {}
+
+
+def test_who_is_beaten_reads_again_and_wins(world: World) -> None:
+    world.answers = [[fetched()]]
+    world.store.moves = 3
+
+    assert world.refresher.refresh_link(USER, LINK).created == 1
+
+
+def test_who_is_always_beaten_gives_up(world: World) -> None:
+    world.answers = [[fetched()]]
+    world.store.moves = 99
+
+    with pytest.raises(Unavailable):
+        world.refresher.refresh_link(USER, LINK)
+
+
+def test_a_failed_publish_heals_by_flush(world: World) -> None:
+    world.answers = [[fetched()]]
+    world.publisher.down = True
+    assert world.refresher.refresh_link(USER, LINK).created == 1
+    assert world.publisher.events == []
+
+    world.publisher.down = False
+    assert world.outbox.flush(10) == (1, False)
+
+    assert world.publisher.types == ["bill.created.v1"]
+    assert world.outbox.flush(10) == (0, False)
+
+
+def test_an_outcome_that_cannot_be_recorded_costs_nothing_else(world: World) -> None:
+    world.answers = [[fetched()]]
+    world.services.broken["record_outcome"] = Unavailable("down")
+
+    assert world.refresher.refresh_link(USER, LINK).created == 1
+
+
+def test_a_late_failure_does_not_hide_a_newer_success(world: World) -> None:
+    world.answers = [[fetched()], ProviderDown()]
+    world.refresher.refresh_link(USER, LINK)
+    world.clock.advance(timedelta(minutes=-5))
+    before = world.store.link(USER, LINK)
+
+    world.refresher.refresh_link(USER, LINK)
+
+    assert world.store.link(USER, LINK) == before
+
+
+class TestAllAtOnce:
+    def test_each_link_has_its_own_outcome(self, world: World) -> None:
+        world.services.accounts[OTHER_LINK] = PROVIDER.provider_id
+
+        def by_link(access: Access) -> Sequence[FetchedBill]:
+            with lock:
+                calls.append(access)
+                if len(calls) == 1:
+                    raise ProviderDown
+            return [fetched()]
+
+        lock, calls = threading.Lock(), list[Access]()
+        world.answers = [by_link]
+
+        done = world.refresher.refresh_links(USER, [LINK, OTHER_LINK], 5.0)
+
+        assert sorted(one.outcome for one in done.values()) == [Outcome.FAILED, Outcome.SUCCESS]
+
+    def test_a_slow_link_does_not_hold_the_others_up(self, world: World) -> None:
+        world.services.accounts[OTHER_LINK] = PROVIDER.provider_id
+        release, taken = threading.Event(), threading.Lock()
+
+        def one_hangs(_: Access) -> Sequence[FetchedBill]:
+            if taken.acquire(blocking=False):
+                release.wait(10)
+            return [fetched()]
+
+        world.answers = [one_hangs]
+        begun = time.monotonic()
+        try:
+            done = world.refresher.refresh_links(USER, [LINK, OTHER_LINK], 0.3)
+        finally:
+            took = time.monotonic() - begun
+            release.set()
+
+        assert took < 2
+        assert sorted((one.outcome, one.error_code) for one in done.values()) == [
+            (Outcome.FAILED, "deadline_exceeded"),
+            (Outcome.SUCCESS, ""),
+        ]
+
+    def test_without_credentials_every_link_says_so(self, world: World) -> None:
+        world.services.broken["open"] = Unavailable("down")
+
+        done = world.refresher.refresh_links(USER, [LINK], 5.0)
+
+        assert done == {LINK: Refreshed(Outcome.FAILED, "unavailable", retryable=True)}
+
+    def test_a_link_that_vanished_says_so(self, world: World) -> None:
+        world.answers = [[]]
+        assert world.refresher.refresh_links(USER, [OTHER_LINK], 5.0)[OTHER_LINK].error_code == "link_not_found"
+
+    def test_a_link_that_cannot_be_written_says_so(self, world: World) -> None:
+        world.answers = [[fetched()]]
+        world.store.moves = 99
+        assert world.refresher.refresh_links(USER, [LINK], 5.0)[LINK] == Refreshed(Outcome.FAILED, "link_busy", True)
+
+    def test_a_broken_adapter_costs_its_own_link(self, world: World) -> None:
+        world.answers = [ZeroDivisionError("a mistake of ours")]
+        assert world.refresher.refresh_links(USER, [LINK], 5.0)[LINK] == Refreshed(Outcome.FAILED, "internal")
+
+    def test_nothing_linked_asks_nobody(self, world: World) -> None:
+        world.services.broken["open"] = Unavailable("down")
+        assert world.refresher.refresh_links(USER, [], 5.0) == {}

@@ -1,0 +1,252 @@
+"""Listing bills and following links."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from functions.bill_aggregation_service.adapters.base import Access, BadCredentials, ProviderDown
+from functions.bill_aggregation_service.model import Criteria, FetchedBill, Freshness, ProviderId, Status
+from functions.bill_aggregation_service.service import SourceError
+from functions.common import cursor
+from functions.common.context import invocation
+from functions.common.errors import Unavailable
+from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER, World, fetched
+
+GAS = ProviderId("prv_greenline_gas")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def settled(world: World) -> World:
+    """Five bills, due monthly from 20 November to 20 March; it is 15 March noon."""
+    months = [date(2025, 11, 20), date(2025, 12, 20), date(2026, 1, 20), date(2026, 2, 20), date(2026, 3, 20)]
+    world.answers = [[fetched(f"B-{n}", 1000 + n, due) for n, due in enumerate(months)]]
+    world.refresher.refresh_link(USER, LINK)
+    return world
+
+
+def numbers(world: World, **criteria: object) -> list[str]:
+    page = world.bills.list_bills(USER, Criteria(**criteria))  # type: ignore[arg-type]  # fields of Criteria
+    return [listed.bill.content.external_bill_id for listed in page.items]
+
+
+class TestItems:
+    def test_come_by_day_newest_first_with_their_status(self, settled: World) -> None:
+        page = settled.bills.list_bills(USER, Criteria())
+
+        assert numbers(settled) == ["B-4", "B-3", "B-2", "B-1", "B-0"]
+        assert [listed.status for listed in page.items] == [Status.DUE_SOON] + [Status.OVERDUE] * 4
+        assert page.next_cursor is None
+
+    def test_pages_join_to_the_whole(self, settled: World) -> None:
+        first = settled.bills.list_bills(USER, Criteria(limit=2))
+        assert first.next_cursor is not None
+        after = cursor.decode(first.next_cursor)["after"]
+
+        assert [listed.bill.content.external_bill_id for listed in first.items] == ["B-4", "B-3"]
+        assert numbers(settled, limit=3, after=after) == ["B-2", "B-1", "B-0"]
+
+    def test_filters(self, settled: World) -> None:
+        assert numbers(settled, status=Status.DUE_SOON) == ["B-4"]
+        assert numbers(settled, status=Status.PAID) == []
+        assert len(numbers(settled, link_id=LINK)) == 5
+        assert numbers(settled, link_id=OTHER_LINK) == []
+        assert len(numbers(settled, provider_id=PROVIDER.provider_id)) == 5
+        assert numbers(settled, provider_id=GAS) == []
+        assert len(numbers(settled, service_type="electricity")) == 5
+        assert numbers(settled, service_type="gas") == []
+
+    @pytest.mark.parametrize(
+        ("zone", "at", "status"),
+        [
+            # due on 20 March; in Kiritimati (+14) the 21st begins at 10:00 UTC of the 20th, in Niue (-11) at 11:00
+            ("Pacific/Kiritimati", datetime(2026, 3, 20, 9, 59, 59, tzinfo=UTC), Status.DUE_SOON),
+            ("Pacific/Kiritimati", datetime(2026, 3, 20, 10, 0, 0, tzinfo=UTC), Status.OVERDUE),
+            ("Pacific/Niue", datetime(2026, 3, 21, 10, 59, 59, tzinfo=UTC), Status.DUE_SOON),
+            ("Pacific/Niue", datetime(2026, 3, 21, 11, 0, 0, tzinfo=UTC), Status.OVERDUE),
+        ],
+    )
+    def test_status_turns_at_midnight_of_the_utility(
+        self, settled: World, zone: str, at: datetime, status: Status
+    ) -> None:
+        settled.store.rows[USER, LINK] = replace(settled.store.rows[USER, LINK], time_zone=zone)
+        settled.clock.advance(at - settled.clock.now())
+
+        newest = settled.bills.list_bills(USER, Criteria()).items[0]
+
+        assert newest.status is status
+
+    def test_bills_of_a_link_that_is_gone_are_not_shown(self, settled: World) -> None:
+        del settled.store.rows[USER, LINK]
+        assert numbers(settled) == []
+
+
+class TestSources:
+    def test_young_data_are_cached_and_old_ones_stale(self, settled: World) -> None:
+        (young,) = settled.bills.list_bills(USER, Criteria()).sources
+        settled.clock.advance(timedelta(hours=6))
+        (old,) = settled.bills.list_bills(USER, Criteria()).sources
+
+        assert (young.outcome, young.as_of, young.error) == (
+            Freshness.CACHED,
+            datetime(2026, 3, 15, 12, tzinfo=UTC),
+            None,
+        )
+        assert (old.outcome, old.as_of) == (Freshness.STALE, young.as_of)
+
+    def test_a_link_not_read_yet(self, world: World) -> None:
+        world.bills.project_link(USER, LINK, PROVIDER.provider_id, "PENDING", "", 1)
+
+        (row,) = world.bills.list_bills(USER, Criteria()).sources
+
+        assert (row.outcome, row.as_of, row.error) == (Freshness.STALE, None, SourceError("not_read_yet", True))
+        assert row.provider_id == PROVIDER.provider_id
+
+    def test_a_link_that_needs_its_user_before_it_was_read(self, world: World) -> None:
+        world.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTION_REQUIRED", "consent_expired", 1)
+
+        (row,) = world.bills.list_bills(USER, Criteria()).sources
+
+        assert (row.outcome, row.error) == (Freshness.ACTION_REQUIRED, SourceError("consent_expired", False))
+
+    def test_a_failure_shows_its_code_and_the_age_of_what_is_there(self, settled: World) -> None:
+        read_at = settled.clock.now()
+        settled.clock.advance(timedelta(hours=1))
+        settled.answers = [ProviderDown()]
+        settled.refresher.refresh_link(USER, LINK)
+
+        page = settled.bills.list_bills(USER, Criteria())
+
+        assert len(page.items) == 5
+        assert page.sources[0].outcome is Freshness.FAILED
+        assert page.sources[0].as_of == read_at
+        assert page.sources[0].error == SourceError("provider_unavailable", True)
+
+
+class TestKeeping:
+    def test_a_page_is_kept_no_longer_than_midnight(self, settled: World) -> None:
+        # New York, in March: midnight is 04:00 UTC
+        settled.clock.advance(datetime(2026, 3, 16, 3, 58, 20, tzinfo=UTC) - settled.clock.now())
+
+        assert settled.bills.list_bills(USER, Criteria()).good_for_seconds == 100
+
+    def test_nor_longer_than_a_source_is_young(self, settled: World) -> None:
+        settled.clock.advance(timedelta(seconds=21_600 - 30))
+        assert settled.bills.list_bills(USER, Criteria()).good_for_seconds == 30
+
+    def test_nor_than_the_setting(self, settled: World) -> None:
+        assert settled.bills.list_bills(USER, Criteria()).good_for_seconds == 300
+
+
+class TestLive:
+    def test_reads_first_and_says_fresh(self, world: World) -> None:
+        world.answers = [[fetched()]]
+
+        page = world.bills.list_bills(USER, Criteria(), refresh=True)
+
+        assert len(page.items) == 1
+        assert [row.outcome for row in page.sources] == [Freshness.FRESH]
+
+    def test_a_failing_link_costs_its_own_row(self, settled: World) -> None:
+        settled.services.accounts[OTHER_LINK] = GAS
+        settled.services.providers[GAS] = replace(PROVIDER, provider_id=GAS)
+
+        def gas_refuses(access: Access) -> Sequence[FetchedBill]:
+            if access.provider.provider_id == GAS:
+                raise BadCredentials
+            return [fetched("B-4")]
+
+        settled.answers = [gas_refuses]
+
+        page = settled.bills.list_bills(USER, Criteria(), refresh=True)
+
+        assert [(row.link_id, row.outcome) for row in page.sources] == [
+            (LINK, Freshness.FRESH),
+            (OTHER_LINK, Freshness.ACTION_REQUIRED),
+        ]
+        assert page.sources[1].error == SourceError("invalid_credentials", False)
+        assert len(page.items) == 5
+
+    def test_every_link_has_a_row_even_without_a_record(self, world: World) -> None:
+        world.services.broken["open"] = Unavailable("down")
+
+        (row,) = world.bills.list_bills(USER, Criteria(), refresh=True).sources
+
+        assert (row.provider_id, row.outcome, row.error) == (
+            PROVIDER.provider_id,
+            Freshness.FAILED,
+            SourceError("unavailable", True),
+        )
+
+    def test_when_nobody_knows_the_links_the_own_records_do(self, settled: World) -> None:
+        settled.services.broken["linked"] = Unavailable("down")
+        settled.clock.advance(timedelta(hours=1))
+
+        (row,) = settled.bills.list_bills(USER, Criteria(), refresh=True).sources
+
+        assert (row.outcome, row.as_of) == (Freshness.FRESH, settled.clock.now())
+
+    def test_only_the_links_asked_for_are_read(self, settled: World) -> None:
+        settled.services.accounts[OTHER_LINK] = PROVIDER.provider_id
+        settled.accesses.clear()
+
+        page = settled.bills.list_bills(USER, Criteria(link_id=LINK), refresh=True)
+
+        assert len(settled.accesses) == 1
+        assert [row.outcome for row in page.sources] == [Freshness.FRESH, Freshness.STALE]
+
+    def test_without_time_nothing_is_waited_for(self, settled: World) -> None:
+        settled.clock.advance(timedelta(hours=1))
+        with invocation(None, 1.0):
+            page = settled.bills.list_bills(USER, Criteria(), refresh=True)
+
+        assert page.sources[0].outcome is Freshness.FAILED
+        assert len(page.items) == 5
+
+
+class TestProjectLink:
+    def test_takes_events_in_any_order_once(self, world: World) -> None:
+        tell = world.bills.project_link
+
+        assert tell(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 3)
+        assert not tell(USER, LINK, PROVIDER.provider_id, "PENDING", "", 1)
+        assert not tell(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 3)
+
+        link = world.store.link(USER, LINK)
+        assert link is not None
+        assert (link.state, link.link_version) == ("ACTIVE", 3)
+        assert world.cache.bumps == [(USER, "bills")]
+
+    def test_keeps_what_reading_the_link_found(self, settled: World) -> None:
+        settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 3)
+
+        (row,) = settled.bills.list_bills(USER, Criteria()).sources
+        assert row.outcome is Freshness.CACHED
+
+    def test_an_unlinked_account_loses_its_bills_for_good(self, settled: World) -> None:
+        assert settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
+
+        assert settled.store.kept == {}
+        assert settled.bills.list_bills(USER, Criteria()).sources == ()
+        assert not settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 8)
+
+    def test_unlinking_again_deletes_what_was_left(self, settled: World) -> None:
+        left = dict(settled.store.kept)
+        settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
+        settled.store.kept = left
+
+        assert not settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
+        assert settled.store.kept == {}
+
+    def test_reads_again_when_beaten_and_gives_up_in_the_end(self, world: World) -> None:
+        world.store.moves = 2
+        assert world.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 1)
+        world.store.moves = 99
+        with pytest.raises(Unavailable):
+            world.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 2)

@@ -1,0 +1,275 @@
+"""The repository on an emulated DynamoDB: transactions, versions, tombstones, one query for a page, the outbox."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from unittest import mock
+
+import pytest
+from moto import mock_aws
+from pynamodb.connection.base import Connection
+from pynamodb.exceptions import CancellationReason, PutError, TransactWriteError, VerboseClientError
+
+from functions.bill_aggregation_service import table as module
+from functions.bill_aggregation_service.model import (
+    Bill,
+    Criteria,
+    FetchedBill,
+    LineItem,
+    LineKind,
+    Link,
+    LinkId,
+    Outcome,
+    Usage,
+)
+from functions.bill_aggregation_service.refresh import LinkMoved
+from functions.bill_aggregation_service.table import BillTable, Item
+from functions.bill_aggregation_service.upsert import Attempt, Change, bill_key, plan
+from functions.common.errors import Unavailable
+from functions.common.outbox import Pending
+from tests.support.fakes import FakeClock
+from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER, fetched
+
+T0 = datetime(2026, 3, 15, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(T0)
+
+
+@pytest.fixture
+def table(clock: FakeClock) -> Iterator[BillTable]:
+    with mock_aws():
+        built = BillTable("bills", clock)
+        Item.create_table(wait=True)
+        yield built
+
+
+@pytest.fixture
+def calls() -> Iterator[list[str]]:
+    """Operations that reach the table."""
+    made: list[str] = []
+    original = Connection.dispatch
+
+    def counted(self: Connection, operation: str, *args: Any, **kwargs: Any) -> Any:
+        made.append(operation)
+        return original(self, operation, *args, **kwargs)
+
+    with mock.patch.object(Connection, "dispatch", counted):
+        yield made
+
+
+def refresh(table: BillTable, *bills: FetchedBill, minute: int = 0, link_id: LinkId = LINK) -> tuple[Pending, ...]:
+    began = T0 + timedelta(minutes=minute)
+    link = table.link(USER, link_id) or Link(user_id=USER, link_id=link_id)
+    stored = table.bills(USER, {bill_key(link, bill) for bill in bills})
+    planned = plan(link, stored, Attempt(began, Outcome.SUCCESS, PROVIDER, bills), began)
+    return tuple(table.save(link, planned.link, planned.changes))
+
+
+def listed(table: BillTable, **criteria: object) -> tuple[list[LinkId], list[str]]:
+    rows = list(table.newest_first(USER, Criteria(**criteria)))  # type: ignore[arg-type]  # fields of Criteria
+    links = [row.link_id for row in rows if isinstance(row, Link)]
+    return links, [row.content.external_bill_id for row in rows if isinstance(row, Bill)]
+
+
+def monthly(count: int) -> list[FetchedBill]:
+    return [fetched(f"B-{n:03}", 1000 + n, date(2020, 1, 1) + timedelta(10 * n)) for n in range(count)]
+
+
+def test_a_bill_comes_back_as_it_was_written(table: BillTable) -> None:
+    rich = fetched(
+        "B-1",
+        service_type="gas",
+        usage_point="1",
+        statement_date=date(2026, 3, 1),
+        usage=(Usage("gas", Decimal("138.824"), "m3", "GM1"),),
+        line_items=(LineItem("Commodity", LineKind.USAGE, 1000, Decimal(100), "m3", Decimal("0.1")),),
+    )
+    link = Link(user_id=USER, link_id=LINK)
+    planned = plan(link, {}, Attempt(T0, Outcome.SUCCESS, PROVIDER, [rich]), T0)
+    table.save(link, planned.link, planned.changes)
+
+    assert list(table.bills(USER, [bill_key(link, rich)]).values()) == [planned.changes[0].bill]
+    assert table.link(USER, LINK) == replace(planned.link, revision=1)
+    assert table.link(USER, OTHER_LINK) is None
+
+
+def test_an_unchanged_link_costs_one_put_and_no_bill_write(table: BillTable, calls: list[str]) -> None:
+    refresh(table, *monthly(12))
+    calls.clear()
+
+    refresh(table, *monthly(12), minute=5)
+
+    assert calls == ["GetItem", "BatchGetItem", "PutItem"]
+
+
+def test_a_new_version_keeps_the_one_before(table: BillTable) -> None:
+    refresh(table, fetched(amount=1000))
+    (pending,) = refresh(table, fetched(amount=900), minute=5)
+
+    items = {item.sk.partition("#")[0]: item for item in Item.query(USER)}
+    assert set(items) == {"bill", "ver", "link"}
+    assert (items["bill"].version, items["bill"].supersedes) == (2, 1)
+    assert items["ver"].sk.endswith("#00001")
+    assert '"amount_minor":1000' in (items["ver"].content or "")
+    assert not {"sort_key", "outbox", "outbox_shard"} & set(items["ver"].attribute_values)
+    assert pending.version == 2
+    assert len(pending.events) == 2
+
+
+def test_whoever_read_before_another_wrote_is_told(table: BillTable) -> None:
+    fresh = Link(user_id=USER, link_id=LINK)
+    refresh(table, fetched("1"))
+    with pytest.raises(LinkMoved):
+        table.save(fresh, fresh)
+
+    known = table.link(USER, LINK)
+    assert known is not None
+    refresh(table, fetched("2"))
+    planned = plan(known, {}, Attempt(T0, Outcome.SUCCESS, PROVIDER, [fetched("3")]), T0)
+    with pytest.raises(LinkMoved):
+        table.save(known, planned.link, planned.changes)
+    assert set(listed(table)[1]) == {"1", "2"}
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_writes_at_the_same_time_are_told_from_a_table_that_is_down(table: BillTable, bulk: bool) -> None:
+    link = Link(user_id=USER, link_id=LINK)
+    planned = plan(link, {}, Attempt(T0, Outcome.SUCCESS, PROVIDER, [fetched()]), T0)
+    changes: tuple[Change, ...] = planned.changes if bulk else ()
+    where = "pynamodb.connection.base.Connection." + ("transact_write_items" if bulk else "put_item")
+
+    with mock.patch(where, side_effect=_error(bulk, "TransactionConflict")), pytest.raises(LinkMoved):
+        table.save(link, planned.link, changes)
+    with mock.patch(where, side_effect=_error(bulk, "ThrottlingError")), pytest.raises(Unavailable):
+        table.save(link, planned.link, changes)
+
+
+def test_what_does_not_fit_a_transaction_is_written_in_several(
+    table: BillTable, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ACTIONS", 10)
+    refresh(table, *monthly(23))
+    link = table.link(USER, LINK)
+    assert link is not None
+    assert (link.bill_count, link.revision, link.as_of) == (23, 3, T0)
+    assert calls.count("TransactWriteItems") == 3
+
+    changed = [FetchedBill(replace(bill.content, amount_minor=5)) for bill in monthly(10)]
+    assert len(refresh(table, *changed, minute=5)) == 10
+    assert sum(item.sk.startswith("ver#") for item in Item.query(USER)) == 10
+    link = table.link(USER, LINK)
+    assert link is not None
+    assert (link.bill_count, link.revision) == (23, 6)
+
+
+def test_what_was_written_before_a_cut_does_not_yet_count_as_read(
+    table: BillTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ACTIONS", 10)
+    original, calls = BillTable._write, list[Link]()
+
+    def cut_off(self: BillTable, before: Link, after: Link, changes: Sequence[Change]) -> None:
+        calls.append(after)
+        if len(calls) == 2:
+            raise Unavailable("cut off")
+        original(self, before, after, changes)
+
+    with mock.patch.object(BillTable, "_write", cut_off), pytest.raises(Unavailable):
+        refresh(table, *monthly(12))
+
+    link = table.link(USER, LINK)
+    assert link is not None
+    assert (link.bill_count, link.as_of, link.outcome) == (9, None, Outcome.NEVER)
+    refresh(table, *monthly(12))
+    link = table.link(USER, LINK)
+    assert link is not None
+    assert (link.bill_count, link.as_of) == (12, T0)
+
+
+def test_a_page_is_one_query_however_long_the_history(table: BillTable, calls: list[str]) -> None:
+    refresh(table, *monthly(60))
+    refresh(table, link_id=OTHER_LINK)
+    calls.clear()
+    rows = table.newest_first(USER, Criteria(limit=10))
+
+    assert [next(rows) for _ in range(13)]
+    assert calls == ["Query"]
+
+
+def test_lists_come_newest_first_after_all_links(table: BillTable) -> None:
+    refresh(table, *monthly(5))
+    refresh(table, link_id=OTHER_LINK)
+
+    links, bills = listed(table)
+
+    assert set(links) == {LINK, OTHER_LINK}
+    assert bills == ["B-004", "B-003", "B-002", "B-001", "B-000"]
+    assert {link.link_id for link in table.links(USER)} == {LINK, OTHER_LINK}
+
+
+def test_bounds_and_positions(table: BillTable) -> None:
+    refresh(table, *monthly(5))
+    third = next(
+        row
+        for row in table.newest_first(USER, Criteria())
+        if isinstance(row, Bill) and row.content.amount_minor == 1002
+    )
+
+    assert listed(table, since=date(2020, 1, 21)) == ([LINK], ["B-004", "B-003", "B-002"])
+    assert listed(table, until=date(2020, 1, 21)) == ([LINK], ["B-002", "B-001", "B-000"])
+    assert listed(table, since=date(2020, 1, 11), until=date(2020, 1, 21)) == ([LINK], ["B-002", "B-001"])
+    assert listed(table, after=third.position) == ([LINK], ["B-001", "B-000"])
+    assert listed(table, after=third.position, until=date(2020, 1, 1)) == ([LINK], ["B-000"])
+    assert listed(table, after=third.position, since=date(2020, 2, 1)) == ([LINK], [])
+
+
+def test_a_tombstone_is_kept_and_not_shown(table: BillTable) -> None:
+    refresh(table, *monthly(3))
+    refresh(table, FetchedBill(replace(monthly(1)[0].content, amount_minor=1)), minute=5)
+    refresh(table, fetched("other"), link_id=OTHER_LINK)
+    known = table.link(USER, LINK)
+    assert known is not None
+
+    table.save(known, replace(known, gone=True))
+    assert table.delete_bills(USER, LINK) == 4
+
+    assert listed(table) == ([OTHER_LINK], ["other"])
+    tombstone = table.link(USER, LINK)
+    assert tombstone is not None
+    assert tombstone.gone
+    assert table.delete_bills(USER, LINK) == 0
+
+
+class TestOutbox:
+    def test_events_wait_until_they_are_cleared(self, table: BillTable, clock: FakeClock) -> None:
+        sent = refresh(table, *monthly(3))
+        assert table.pending_events(10) == []  # the writer is still at it
+
+        clock.advance(timedelta(minutes=2))
+        assert sorted(p.key for p in table.pending_events(10)) == sorted(p.key for p in sent)
+        assert len(table.pending_events(2)) == 2
+
+        for pending in sent:
+            table.clear_outbox(pending)
+        assert table.pending_events(10) == []
+
+    def test_events_of_an_item_that_changed_since_stay(self, table: BillTable, clock: FakeClock) -> None:
+        (old,) = refresh(table, fetched(amount=1))
+        refresh(table, fetched(amount=2), minute=5)
+
+        table.clear_outbox(old)
+
+        clock.advance(timedelta(hours=1))
+        (waiting,) = table.pending_events(10)
+        assert (waiting.version, len(waiting.events)) == (2, 2)
+
+
+def _error(bulk: bool, code: str) -> Exception:
+    response = {"Error": {"Code": "TransactionCanceledException" if bulk else code + "Exception", "Message": ""}}
+    cause = VerboseClientError(response, "op", cancellation_reasons=[CancellationReason(code=code, message=None)])
+    return TransactWriteError("", cause=cause) if bulk else PutError(cause=cause)
