@@ -20,6 +20,10 @@ TIMEOUT = 35.0  # seconds; API Gateway itself ends at 29
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5  # seconds between two looks at something that is awaited
 ENDED = frozenset({"succeeded", "partial", "failed"})
 LARGEST_PAGE = 200
+BUSY = frozenset({429, 503, 504})
+REPEATABLE = frozenset({("POST", "/refreshes")})
+"""Commands that may be sent again when it is not known whether they arrived; GET always may."""
+TRIES, LONGEST_RETRY_AFTER = 3, 5.0
 
 
 class ApiError(Exception):
@@ -87,11 +91,16 @@ class Client:
         )
 
     def call(self, method: str, path: str, json: object = None, query: Mapping[str, str | int] | None = None) -> Json:
-        """The JSON object of a 2xx answer; empty for one without a body."""
-        answer = self.send(method, path, json=json, query=query)
-        if not answer.ok:
-            raise ApiError(method, path, answer)
-        return _json_object(answer)
+        """The JSON object of a 2xx answer; empty for one without a body. A busy API is asked again, if that is safe."""
+        tries = TRIES if method == "GET" or (method, path) in REPEATABLE else 1
+        while True:
+            answer = self.send(method, path, json=json, query=query)
+            tries -= 1
+            if answer.ok:
+                return _json_object(answer)
+            if not tries or answer.status_code not in BUSY:
+                raise ApiError(method, path, answer)
+            time.sleep(min(float(answer.headers.get("Retry-After", 1)), LONGEST_RETRY_AFTER))
 
     def pages(self, path: str, **query: str | int) -> Iterator[Json]:
         """Every page of a list."""

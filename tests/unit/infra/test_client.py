@@ -65,6 +65,38 @@ def test_a_refusal_that_is_no_json_shows_the_text() -> None:
         caller.accounts()
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    taken: list[float] = []
+    monkeypatch.setattr("infra.client.time.sleep", taken.append)
+    return taken
+
+
+def test_a_busy_api_is_asked_again_where_that_is_safe(pauses: list[float]) -> None:
+    caller, session = client((503, {}), (504, {}), (202, {"job_id": "job_1"}))
+
+    assert caller.refresh() == "job_1"
+    assert len(session.asked) == 3
+    assert pauses == [1.0, 1.0]
+
+
+def test_a_busy_api_is_not_asked_for_ever(pauses: list[float]) -> None:
+    caller, _ = client((503, {}), (503, {}), (503, {}))
+
+    with pytest.raises(ApiError):
+        caller.accounts()
+    assert len(pauses) == 2
+
+
+def test_what_may_have_arrived_is_not_sent_again(pauses: list[float]) -> None:
+    caller, session = client((503, {}))
+
+    with pytest.raises(ApiError):
+        caller.register("a@example.com", "long enough", "A")
+    assert len(session.asked) == 1
+    assert pauses == []
+
+
 def test_all_pages_of_the_bills_are_read_and_the_sources_of_the_first() -> None:
     first = {"items": [{"bill_id": "bil_1", "link_id": "lnk_1"}], "sources": [{"link_id": "lnk_1"}], "next_cursor": "c"}
     last = {"items": [{"bill_id": "bil_2", "link_id": "lnk_2"}], "sources": [], "next_cursor": None}
