@@ -62,7 +62,7 @@ def service() -> "Bills":
 
 @cache
 def refresher() -> "Refresher":
-    from functions.bill_aggregation_service.adapters import Utilities
+    from functions.bill_aggregation_service.adapters.registry import Utilities
     from functions.bill_aggregation_service.clients import CredentialsClient, ProvidersClient
     from functions.bill_aggregation_service.refresh import Refresher
     from functions.common.rpc.client import Stub, channel_to

@@ -1,6 +1,6 @@
 """What an adapter is: it speaks with one kind of utility and answers with canonical bills.
 
-Adding one: a file with a class, and its line in `adapters/__init__.py`. How reading can fail:
+Adding one: a file with a class, and its line in `adapters/registry.py`. How reading can fail:
 
     ProviderError
     ├── NeedsAction            the customer must act; nothing is gained by trying again

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.bill_aggregation_service.adapters import ADAPTERS, Utilities
 from functions.bill_aggregation_service.adapters.base import (
     Access,
     AccountUnknown,
@@ -21,6 +20,7 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderMalformed,
     ProviderMisconfigured,
 )
+from functions.bill_aggregation_service.adapters.registry import ADAPTERS, Utilities
 from functions.bill_aggregation_service.model import LineKind, Provider, ProviderId, ProviderStatus, Usage
 from functions.bill_aggregation_service.rules import quality_notes
 from tests.unit.bill_aggregation_service.fakes import PROVIDER, SAMPLES, FakeHttp

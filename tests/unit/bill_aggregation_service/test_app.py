@@ -200,3 +200,14 @@ def test_a_warm_answer_imports_nothing_heavy() -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "imported:"
+
+
+def test_a_read_from_the_table_does_not_import_what_asking_utilities_takes() -> None:
+    root = Path(__file__).resolve().parents[3]
+    script = (
+        "import sys, functions.bill_aggregation_service.service, functions.bill_aggregation_service.rpc\n"
+        "print(*sorted({'requests', 'urllib3', 'defusedxml', 'pynamodb', 'botocore'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, env={}, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == ""
