@@ -7,7 +7,7 @@ from typing import Any  # boto3's clients are made at run time; their types come
 from infra.settings import Settings
 
 
-def client(settings: Settings, service: str) -> Any:  # noqa: ANN401 - as above
+def client(settings: Settings, service: str) -> Any:
     """A boto3 client of `service` on the chosen target. Read timeouts are long: emulators run functions on the way."""
     import boto3
     from botocore.config import Config

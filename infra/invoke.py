@@ -30,12 +30,15 @@ def run(settings: Settings, logical_id: str, event: str, options: list[str]) -> 
     template.service_of(logical_id)
     if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         raise Failure("sam local invoke runs functions in containers, and no Docker engine answers.", "Start Docker.")
-    built = _build(settings, logical_id)
+    variables = _variables(settings, logical_id)
+    built = _build(settings, logical_id, variables)
     command = build.sam("local", "invoke", logical_id, "--template-file", str(built), "--event", event, *options)
     command += ["--region", settings.region, "--add-host", f"{HOST}:host-gateway"]
     ports = (settings.engine_port, settings.cache_port) if settings.emulated else ()
+    # a variable of SAM's own environment would win over the function's of the same name
+    env = {name: value for name, value in build.sam_environment(settings).items() if name not in variables}
     with reachable_from_bridge(*ports):
-        code = subprocess.run(command, cwd=ROOT, env=build.sam_environment(settings), check=False).returncode
+        code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
     if code:
         raise Failure(
             f"sam local invoke ended with {code}: see above.",
@@ -43,11 +46,11 @@ def run(settings: Settings, logical_id: str, event: str, options: list[str]) -> 
         )
 
 
-def _build(settings: Settings, logical_id: str) -> Path:
+def _build(settings: Settings, logical_id: str, variables: dict[str, str]) -> Path:
     """The template of the built function."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     source = FOLDER.with_suffix(".json")
-    source.write_text(json.dumps(_template(settings, logical_id), indent=1))
+    source.write_text(json.dumps(_template(logical_id, variables), indent=1))
     lambdas = replace(settings, target=Target.LOCALSTACK if settings.emulated else settings.target)
     with build.one_at_a_time():
         running.run(
@@ -61,12 +64,12 @@ def _build(settings: Settings, logical_id: str) -> Path:
     return FOLDER / "template.yaml"
 
 
-def _template(settings: Settings, logical_id: str) -> dict[str, object]:
+def _template(logical_id: str, variables: dict[str, str]) -> dict[str, object]:
     whole = template.read()
     properties = whole["Globals"]["Function"] | whole["Resources"][logical_id]["Properties"]
     function = {name: properties[name] for name in PROPERTIES if name in properties}
     function["CodeUri"] = str(ROOT / "functions")
-    function["Environment"] = {"Variables": _variables(settings, logical_id)}
+    function["Environment"] = {"Variables": variables}
     resource = {"Type": "AWS::Serverless::Function", "Metadata": {"BuildMethod": "makefile"}, "Properties": function}
     return {"Transform": "AWS::Serverless-2016-10-31", "Resources": {logical_id: resource}}
 

@@ -126,7 +126,8 @@ def _key(step: Step) -> "dict[str, AttributeValueTypeDef]":
 
 
 def migrate(steps: list[Step], ledger: Ledger, environments: Mapping[str, Mapping[str, str]]) -> list[Step]:
-    """Runs what has not run, then every step's `after`. `environments` maps a service to its environment. Returns what it ran."""
+    """Runs what has not run, then every step's `after`. `environments` maps a service to its environment. Returns
+    what it ran."""
     done = {(row.service, row.migration) for row in ledger.done() if row.state == "done"}
     ran = []
     for step in steps:

@@ -36,7 +36,8 @@ def sns() -> "SNSClient":
 
 @functools.cache
 def lambda_invoke() -> "LambdaClient":
-    """No retries: a call that was carried out but not answered must not be carried out again behind the caller's back."""
+    """No retries: a call that was carried out but not answered must not be carried out again behind the caller's
+    back."""
     import boto3
     from botocore.config import Config
 

@@ -1,9 +1,9 @@
 """The Redis-protocol cache: rate limit and cached read in one round trip, versioned answers per user.
 
 Each owner (a user, or an address for limits alone) has at most two keys, hash-tagged so that both live in one slot of a
-clustered cache: `{owner}:limit:<policy>` and `{owner}:<space>`, a hash whose field `v` is the version of the owner's data and
-whose other fields are serialised answers. A writer bumps the version, which drops the answers; a reader that began before
-cannot store what it read, because it must name the version it saw.
+clustered cache: `{owner}:limit:<policy>` and `{owner}:<space>`, a hash whose field `v` is the version of the owner's
+data and whose other fields are serialised answers. A writer bumps the version, which drops the answers; a reader that
+began before cannot store what it read, because it must name the version it saw.
 
 Without Redis everything still works: nothing is cached and limits are kept per instance.
 """
@@ -58,7 +58,8 @@ RETRY_AFTER_FAILURE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `per_minute` requests a minute, evenly refilled; `policy` names it in keys and in the RateLimit headers."""
+    """At most `per_minute` requests a minute, evenly refilled; `policy` names it in keys and in the RateLimit
+    headers."""
 
     policy: str
     per_minute: int

@@ -1,6 +1,7 @@
 """What travels with a request through every layer: correlation id and deadline.
 
-Context variables, so that threads of a fan-out get them by `contextvars.copy_context()` and no signature has to carry them.
+Context variables, so that threads of a fan-out get them by `contextvars.copy_context()` and no signature has to carry
+them.
 """
 
 import re

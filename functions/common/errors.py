@@ -16,8 +16,8 @@
     ├── Unavailable           503   a dependency is down
     └── DeadlineExceeded      504
 
-HTTP status codes stand here, on the class, because they are how the design names these errors; `common.rpc.status` holds the
-one table to gRPC codes. Nothing else in the code base speaks of either.
+HTTP status codes stand here, on the class, because they are how the design names these errors; `common.rpc.status`
+holds the one table to gRPC codes. Nothing else in the code base speaks of either.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,8 @@ class FieldError:
 
 
 class AppError(Exception):
-    """Base of every error that a caller may see. `detail` is for people, `code` for programs; neither holds a secret."""
+    """Base of every error that a caller may see. `detail` is for people, `code` for programs; neither holds a
+    secret."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"

@@ -1,7 +1,7 @@
 """Identifiers: a prefix that says what it names, then a ULID (48 bits of milliseconds, 80 bits of randomness).
 
-They sort by time of creation as plain text and stay within `[A-Za-z0-9_]`, so that they are safe in a path on every engine.
-Alphabet and layout: https://github.com/ulid/spec
+They sort by time of creation as plain text and stay within `[A-Za-z0-9_]`, so that they are safe in a path on every
+engine. Alphabet and layout: https://github.com/ulid/spec
 """
 
 import secrets

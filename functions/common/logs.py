@@ -1,6 +1,7 @@
 """JSON logs: one object per line, key fields instead of sentences, the correlation id in each.
 
-`log.info("request", extra=fields(route="/bills", status=200))`. Names that may hold a secret are masked whatever the caller does.
+`log.info("request", extra=fields(route="/bills", status=200))`. Names that may hold a secret are masked whatever the
+caller does.
 """
 
 import json
@@ -13,7 +14,8 @@ from typing import Any, TextIO
 from functions.common.context import correlation_id
 
 SECRET_NAMES = frozenset(
-    {"password", "credentials", "params", "authorization", "token", "access_token", "refresh_token", "secret", "username",
+    {"password", "credentials", "params", "authorization", "token", "access_token", "refresh_token", "secret",
+    "username",
      "account_number", "code_verifier"}
 )  # fmt: skip
 MASK = "***"
@@ -63,8 +65,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Makes the root logger write JSON lines; costs nothing when it does already. Libraries stay at WARNING: they log whole
-    requests."""
+    """Makes the root logger write JSON lines; costs nothing when it does already. Libraries stay at WARNING: they log
+    whole requests."""
     root = logging.getLogger()
     if stream is None and any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers):
         return

@@ -2,8 +2,8 @@
 
 `make migrate` runs them in the order of their numbers, each once, outside Lambda, with the environment of the service's
 own API function in `os.environ`, so that the service's `bootstrap` builds what it builds in Lambda. Both must be
-safe to run again, since a run may have been cut off in its middle. A module may also have `after(ctx)`: it runs at the end
-of every `make migrate`, for what follows the deployment and not the schema, such as the API's URL.
+safe to run again, since a run may have been cut off in its middle. A module may also have `after(ctx)`: it runs at
+the end of every `make migrate`, for what follows the deployment and not the schema, such as the API's URL.
 """
 
 from collections.abc import Callable, Mapping

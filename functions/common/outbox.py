@@ -1,6 +1,7 @@
 """No event is lost: a write that emits keeps its events in the same item until the broker has taken them (ADR 0004).
 
-The item's `outbox` holds the events as JSON, its `outbox_shard` puts it into a sparse index. After the write the service calls
+The item's `outbox` holds the events as JSON, its `outbox_shard` puts it into a sparse index. After the write the
+service calls
 `Outbox.send`; when that fails, the sweep comes by with `Outbox.flush`. Events may go out twice, never not at all.
 """
 
@@ -21,7 +22,8 @@ OUTBOX_SHARDS = 8
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An item with unsent events. `key` and `version` are the store's own; a sent item is cleared only at that version."""
+    """An item with unsent events. `key` and `version` are the store's own; a sent item is cleared only at that
+    version."""
 
     key: tuple[str, ...]
     version: int

@@ -1,4 +1,5 @@
-"""What the services' `table.py` share. PynamoDB costs 300 ms of cold start: only builders in `bootstrap.py` import this."""
+"""What the services' `table.py` share. PynamoDB costs 300 ms of cold start: only builders in `bootstrap.py` import
+this."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

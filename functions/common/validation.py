@@ -1,7 +1,7 @@
 """From untrusted JSON to typed input. Every field that does not validate is named, all at once.
 
-The shapes are msgspec Structs (`schemas.py` of each service): msgspec checks types and constraints, this module gathers its
-verdicts field by field, because msgspec itself stops at the first.
+The shapes are msgspec Structs (`schemas.py` of each service): msgspec checks types and constraints, this module
+gathers its verdicts field by field, because msgspec itself stops at the first.
 """
 
 import json
@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:  # Any: JSON of any shape
-    """The JSON object in `raw`. Raises MalformedBody for anything else: not UTF-8, NaN, a repeated key, too deep, not an object."""
+    """The JSON object in `raw`. Raises MalformedBody for anything else: not UTF-8, NaN, a repeated key, too deep, not
+    an object."""
     try:
         value = json.loads(
             raw.decode(), object_pairs_hook=_no_repeats, parse_constant=_no_constants, parse_float=_finite
@@ -65,11 +66,12 @@ def _read_fields(
     cls: type[msgspec.Struct], raw: Mapping[str, object], prefix: str, *, strict: bool = True
 ) -> tuple[dict[str, Any], list[FieldError]]:  # Any: values of the struct's own types
     values: dict[str, Any] = {}
-    errors: list[FieldError] = []
     known = {field.encode_name: field for field in structs.fields(cls)}
-    for name in raw:
-        if name not in known:
-            errors.append(FieldError(f"{prefix}{name[:MAX_NAME]}", "unknown", "There is no such field."))
+    errors = [
+        FieldError(f"{prefix}{name[:MAX_NAME]}", "unknown", "There is no such field.")
+        for name in raw
+        if name not in known
+    ]
     for name, field in known.items():
         path = f"{prefix}{name}"
         if name not in raw:

@@ -185,7 +185,7 @@ class Reason(StrEnum):
     DOWN = "down"
 
 
-class Refusal(Exception):  # noqa: N818  # an answer, not an error
+class Refusal(Exception):  # an answer, not an error
     """A utility's own no; never a problem of the platform."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:

@@ -23,7 +23,8 @@ class FakeClock:
 
 
 class FakePublisher:
-    """Keeps what was published; `down = True` makes the broker unreachable, `refuse` names event types it does not take."""
+    """Keeps what was published; `down = True` makes the broker unreachable, `refuse` names event types it does not
+    take."""
 
     def __init__(self) -> None:
         self.events: list[CloudEvent] = []

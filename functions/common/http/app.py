@@ -1,7 +1,8 @@
 """The base of every HTTP app: a Chalice app that owns what all routes share.
 
-A request runs through `ServiceApp._answer`: body size → who is asking → rate limit (and cached read) → role → the handler. Every
-answer, an error's too, leaves through `_reply`. Handlers return a msgspec Struct, a JSON-like value or an `Answer`, and raise AppErrors.
+A request runs through `ServiceApp._answer`: body size → who is asking → rate limit (and cached read) → role → the
+handler. Every answer, an error's too, leaves through `_reply`. Handlers return a msgspec Struct, a JSON-like value or
+an `Answer`, and raise AppErrors.
 """
 
 import base64
@@ -52,7 +53,8 @@ Handler = Callable[..., object]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler returns when it is not simply 200 with JSON. `body`: a Struct or JSON-like value, text or bytes as they are."""
+    """What a handler returns when it is not simply 200 with JSON. `body`: a Struct or JSON-like value, text or bytes
+    as they are."""
 
     body: object = None
     status: int = 200
@@ -73,7 +75,8 @@ class RouteSpec:
 
 
 class ServiceApp(Chalice):
-    """One per service: `app = ServiceApp("user-service")`. Importing it reads no environment and opens no connection."""
+    """One per service: `app = ServiceApp("user-service")`. Importing it reads no environment and opens no
+    connection."""
 
     principal: Principal
     cached: Cached
@@ -133,8 +136,8 @@ class ServiceApp(Chalice):
         logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
         asked = event.get("requestContext") or {}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        seconds = min(context.get_remaining_time_in_millis() / 1000 - 0.5, GATEWAY_SECONDS) if context else GATEWAY_SECONDS
-        with invocation(headers.get(CORRELATION_HEADER.lower()), seconds):
+        left = context.get_remaining_time_in_millis() / 1000 - 0.5 if context else GATEWAY_SECONDS
+        with invocation(headers.get(CORRELATION_HEADER.lower()), min(left, GATEWAY_SECONDS)):
             answer = self._route(event, context)
             answer["headers"] = {**SECURITY_HEADERS, CORRELATION_HEADER: correlation_id(), **answer["headers"]}
             if isinstance(answer["body"], bytes):
@@ -154,8 +157,7 @@ class ServiceApp(Chalice):
 
     @property
     def request(self) -> Request:
-        assert self.current_request is not None, "outside a request"
-        return self.current_request
+        return cast(Request, self.current_request)
 
     @property
     def query(self) -> dict[str, str]:

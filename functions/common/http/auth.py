@@ -1,4 +1,5 @@
-"""Who is asking: verifies access tokens (RFC 9068 style JWT, RFC 8725) against the public keys in the settings. No network call."""
+"""Who is asking: verifies access tokens (RFC 9068 style JWT, RFC 8725) against the public keys in the settings. No
+network call."""
 
 import json
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ class TokenVerifier:
         self._audience = audience
 
     def verify(self, authorization: str | None) -> Principal:
-        """The principal that the `Authorization` header's bearer token names. Raises Unauthenticated, never says which check failed."""
+        """The principal that the `Authorization` header's bearer token names. Raises Unauthenticated, never says
+        which check failed."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise unauthenticated("A bearer token is needed.", error="")

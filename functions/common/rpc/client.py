@@ -1,4 +1,5 @@
-"""Calls another service by its contract. The calling code does not know how the call travels: the target in the settings does.
+"""Calls another service by its contract. The calling code does not know how the call travels: the target in the
+settings does.
 
     providers = Stub(providers_pb2.DESCRIPTOR.services_by_name["Providers"], channel_to(settings.rpc_providers))
     provider = providers.call("GetProvider", GetProviderRequest(provider_id="prv_…"), Provider)

@@ -1,5 +1,5 @@
-"""How a unary call travels in a Lambda Invoke payload (ADR 0002): JSON, so that it can be written by hand for `sam local
-invoke`, with the protobuf message in base64."""
+"""How a unary call travels in a Lambda Invoke payload (ADR 0002): JSON, so that it can be written by hand for `sam
+local invoke`, with the protobuf message in base64."""
 
 import base64
 from dataclasses import dataclass

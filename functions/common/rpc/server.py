@@ -1,8 +1,8 @@
 """Serves a gRPC servicer from a Lambda function.
 
-The servicer has one method per RPC with gRPC's own signature `(request, context) -> reply`, so that the same object can stand
-behind a real gRPC server. It raises AppErrors. An answer is always an envelope, never an exception: an engine may kill the
-worker over one, and the caller could not tell what went wrong.
+The servicer has one method per RPC with gRPC's own signature `(request, context) -> reply`, so that the same object
+can stand behind a real gRPC server. It raises AppErrors. An answer is always an envelope, never an exception: an
+engine may kill the worker over one, and the caller could not tell what went wrong.
 """
 
 import functools
@@ -41,7 +41,8 @@ class LambdaRpcContext:
 
 
 class LambdaRpcHandler:
-    """A Lambda handler: `handler = LambdaRpcHandler(USERS, build_servicer)`. The servicer is built on the first call."""
+    """A Lambda handler: `handler = LambdaRpcHandler(USERS, build_servicer)`. The servicer is built on the first
+    call."""
 
     def __init__(
         self, service: ServiceDescriptor, build: Callable[[], object], environ: Mapping[str, str] = os.environ

@@ -1,4 +1,5 @@
-"""The one table between the platform's errors and gRPC's canonical status codes (google.golang.org/grpc/codes; RFC-like list:
+"""The one table between the platform's errors and gRPC's canonical status codes (google.golang.org/grpc/codes;
+RFC-like list:
 https://grpc.github.io/grpc/core/md_doc_statuscodes.html)."""
 
 from enum import IntEnum

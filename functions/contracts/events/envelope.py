@@ -1,7 +1,7 @@
 """Every event is a CloudEvents 1.0 JSON document (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
 
-`wrap` makes one of typed data, `unwrap` gives the typed data back. A type's name carries its domain and version; a published
-type is never edited: a changed one gets the next version.
+`wrap` makes one of typed data, `unwrap` gives the typed data back. A type's name carries its domain and version; a
+published type is never edited: a changed one gets the next version.
 """
 
 from datetime import datetime
