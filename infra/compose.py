@@ -42,6 +42,10 @@ def _compose(*arguments: str) -> None:
         raise Failure(
             "LocalStack runs in Docker, and no Docker engine answers.", f"Start it, and try again. {NO_ENGINE}"
         )
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
+        raise Failure(
+            "docker has no `compose` command.", "Install its plugin: docker-compose-plugin or docker-compose-v2"
+        )
     command = ["docker", "compose", "--file", str(FILE), *arguments]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise Failure("docker compose failed: see above.", f"docker compose -f {FILE.name} logs")
