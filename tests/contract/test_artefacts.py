@@ -1,13 +1,10 @@
 """What ships: contents and size of each artefact, and that it runs where nothing else is installed."""
 
 import importlib.metadata
-import importlib.util
-import io
 import json
 import re
 import subprocess
 import sys
-import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,11 @@ import pytest
 from infra import artefacts
 from infra.settings import ROOT, load
 from tests.contract.platform import FUNCTION_LIST, SERVICES, Function, imported_modules, reachable
+from tests.support.artefacts import RUNTIME, files, zipped_size
 from tests.support.http import jwks, token
 
 # DESIGN §7, in bytes
 BUDGET, BUDGET_WITH_CRYPTOGRAPHY = 1_500_000, 6_500_000
-# what the Lambda runtime brings: boto3 and what that needs
-RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 NAMES = [function.name for function in FUNCTION_LIST]
 ONE_PER_SERVICE = {function.service: function for function in FUNCTION_LIST}
 NOT_SHIPPED = re.compile(
@@ -33,18 +29,6 @@ LIBRARY_FILES = re.compile(r"(^|/)(\.[^/]+|.*\.dist-info|bin)(/|$)|\.(pyi|proto)
 SECRETS = re.compile(
     rb"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|aws_secret_access_key\s*=|eyJ[A-Za-z0-9_-]{20,}\.eyJ"
 )
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def zipped_size(folder: Path) -> int:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in files(folder):
-            archive.write(folder / name, name)
-    return len(stream.getvalue())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -208,20 +192,6 @@ def test_nothing_is_required_that_nothing_imports(service: str) -> None:
 
 
 # where nothing else is installed
-
-
-@pytest.fixture(scope="session")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the Lambda runtime brings."""
-    folder = tmp_path_factory.mktemp("runtime")
-    for name in RUNTIME:
-        spec = importlib.util.find_spec(name)
-        assert spec is not None
-        assert spec.origin is not None
-        origin = Path(spec.origin)
-        source = origin.parent if origin.name == "__init__.py" else origin
-        (folder / source.name).symlink_to(source)
-    return folder
 
 
 BARE = """

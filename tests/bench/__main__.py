@@ -1,0 +1,30 @@
+"""`make bench`, or `python -m tests.bench`: artefact sizes, cold starts and the cached read, beside their budgets.
+
+Times are compared as ratios within this one run, with the contestants taking turns, because a time by itself says more
+of the machine than of the code. A budget that is missed is marked; only a benchmark that cannot run ends with an error.
+BENCH_ROUNDS sets the number of repetitions.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench import cached_read, cold_start, sizes
+from tests.support import artefacts
+from tests.support.redis_server import redis_server
+
+
+def main() -> int:
+    if not (artefacts.BUILT / "template.yaml").exists():
+        artefacts.build_if_stale()
+    rounds = int(os.environ.get("BENCH_ROUNDS") or 15)
+    with tempfile.TemporaryDirectory() as scratch, redis_server() as cache_url:
+        sizes.report()
+        cold_start.report(Path(scratch), rounds)
+        cached_read.report(Path(scratch), cache_url, rounds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
