@@ -43,9 +43,7 @@ def _compose(*arguments: str) -> None:
             "LocalStack runs in Docker, and no Docker engine answers.", f"Start it, and try again. {NO_ENGINE}"
         )
     if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
-        raise Failure(
-            "docker has no `compose` command.", "Install its plugin: docker-compose-plugin or docker-compose-v2"
-        )
+        raise Failure("docker has no `compose` command.", "Install it: docker-compose-plugin (or -v2).")
     command = ["docker", "compose", "--file", str(FILE), *arguments]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise Failure("docker compose failed: see above.", f"docker compose -f {FILE.name} logs")
