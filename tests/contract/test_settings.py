@@ -93,6 +93,23 @@ def is_required(field: "Field[Any]") -> bool:  # Any: a field of any type
     return field.default is MISSING and field.default_factory is MISSING
 
 
+def read_by_migrations(service: str) -> set[str]:
+    """Names in `ctx.env[…]` and `ctx.env.get(…)`: a migration is given the environment of the service's API function."""
+    found = set()
+    for path in (FUNCTIONS / service / "migrations").glob("*.py"):
+        for node in ast.walk(tree(path)):
+            match node:
+                case (
+                    ast.Subscript(value=ast.Attribute(attr="env"), slice=ast.Constant(value=str(name)))
+                    | ast.Call(
+                        func=ast.Attribute(value=ast.Attribute(attr="env"), attr="get"),
+                        args=[ast.Constant(value=str(name)), *_],
+                    )
+                ):
+                    found.add(name)
+    return found
+
+
 NAMES = [function.name for function in FUNCTION_LIST]
 
 
@@ -103,7 +120,11 @@ def test_a_function_is_given_every_variable_that_it_requires(function: Function)
 
 @pytest.mark.parametrize("function", FUNCTION_LIST, ids=NAMES)
 def test_a_function_is_given_no_variable_that_it_does_not_read(function: Function) -> None:
-    assert set(function.environment) - variables(settings_of(function)) == set()
+    read = variables(settings_of(function)) | (
+        read_by_migrations(function.service) if function.events("Api") else set()
+    )
+
+    assert set(function.environment) - read == set()
 
 
 def test_all_functions_share_the_level_of_the_log_and_nothing_else() -> None:
