@@ -94,7 +94,7 @@ def is_required(field: "Field[Any]") -> bool:  # Any: a field of any type
 
 
 def read_by_migrations(service: str) -> set[str]:
-    """Names in `ctx.env[…]` and `ctx.env.get(…)`: a migration is given the environment of the service's API function."""
+    """Names in `ctx.env[…]` and `ctx.env.get(…)`; a migration is given the environment of the API function."""
     found = set()
     for path in (FUNCTIONS / service / "migrations").glob("*.py"):
         for node in ast.walk(tree(path)):
