@@ -34,6 +34,13 @@ class ConditionFailed(Exception):
     """A conditional write found the item other than expected; repositories turn it into what it means."""
 
 
+def code_of(error: PynamoDBException) -> str | None:
+    """DynamoDB's own code; None where it did not answer. PynamoDB's `cause_response_code` breaks on a botocore time-out."""
+    response = getattr(error.cause, "response", None) or {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """PynamoDB's errors as the platform's: a failed condition becomes ConditionFailed, the rest Unavailable."""
@@ -45,12 +52,12 @@ def translated() -> Iterator[None]:
             raise ConditionFailed from error
         raise Unavailable("The table could not be written.") from error
     except (PutError, UpdateError) as error:
-        if error.cause_response_code == CONDITION_FAILED:
+        if code_of(error) == CONDITION_FAILED:
             raise ConditionFailed from error
         raise Unavailable("The table could not be written.") from error
     except DoesNotExist:
         raise  # no failure: the repository says what it means
     except PynamoDBException as error:
-        if error.cause_response_code == CONDITION_FAILED:
+        if code_of(error) == CONDITION_FAILED:
             raise ConditionFailed from error
         raise Unavailable("The table did not answer.") from error

@@ -5,7 +5,7 @@ import pytest
 from moto import mock_aws
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
-from pynamodb.exceptions import GetError, QueryError, TransactWriteError
+from pynamodb.exceptions import GetError, PutError, PynamoDBException, QueryError, TransactWriteError
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
@@ -101,3 +101,10 @@ def test_an_item_that_does_not_exist_is_no_failure(thing: type[Thing]) -> None:
 def test_what_is_not_of_the_table_passes_through() -> None:
     with pytest.raises(KeyError), translated():
         raise KeyError
+
+
+@pytest.mark.parametrize("kind", [TransactWriteError, PutError, QueryError])
+def test_a_time_out_is_a_table_that_does_not_answer(kind: type[PynamoDBException]) -> None:
+    """botocore's time-outs carry `response = None`, over which PynamoDB's own look-up stumbles."""
+    with pytest.raises(Unavailable), translated():
+        raise kind("no answer", botocore.exceptions.ReadTimeoutError(endpoint_url="http://table.test"))
