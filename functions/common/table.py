@@ -35,7 +35,7 @@ class ConditionFailed(Exception):
 
 
 def code_of(error: PynamoDBException) -> str | None:
-    """DynamoDB's own code; None where it did not answer. PynamoDB's `cause_response_code` breaks on a botocore time-out."""
+    """DynamoDB's own code; None where it did not answer, where PynamoDB's own look-up breaks."""
     response = getattr(error.cause, "response", None) or {}
     code: str | None = response.get("Error", {}).get("Code")
     return code
