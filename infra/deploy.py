@@ -39,8 +39,6 @@ def _parameters(settings: Settings, key: signing_key.SigningKey) -> dict[str, st
         "SigningKeyId": key.key_id,
         "Sandbox": os.environ.get("SANDBOX") or ("true" if settings.emulated else "false"),
         "SandboxOrigin": seen.origin,
-        # on one machine a batch more at a time is a process more to start, not more work done
-        "WorkerConcurrency": "2" if settings.emulated else "",
         "LogLevel": os.environ.get("LOG_LEVEL", ""),
     }
 
