@@ -59,6 +59,8 @@ def _platform(settings: Settings) -> Iterator[Settings]:
         deploy.deploy(own)
         yield own
     finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # make passes on a signal that the terminal has sent already
         target.stop(own)
 
 
