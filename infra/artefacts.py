@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 from infra.console import Failure
@@ -31,28 +30,30 @@ PACKAGES = ROOT / "build" / "packages"
 LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
 # other parts that no function needs: cffi's compiler (its backend is a file of its own), the native copies of a
-# detector of encodings that nothing calls, tables that zoneinfo does not read, urllib3 in a browser
+# detector of encodings that nothing calls, protobuf's description of itself, tables that zoneinfo does not read
 TRIMMED = (
     "*.dist-info",
     "bin",
     "cffi",
     "charset_normalizer/*.so",
     "charset_normalizer/cli",
+    "defusedxml/[e-x]*.py",
     "google/protobuf/compiler",
+    "google/protobuf/*_pb2.py",
+    "google/protobuf/json_format.py",
+    "google/protobuf/internal/*_benchmark.py",
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/*.zi",
     "tzdata/zoneinfo/leapseconds",
-    "urllib3/contrib/emscripten",
     "requirements.txt",
     ".lock",
     "**/__pycache__",
     "**/*.pyi",
 )
-# Byte code roughly halves a package's import and costs about twice its zipped source, so DESIGN §7 leaves room for some
-# of it: in this order, what saves the most milliseconds per byte first
-COMPILED = ("chalice", "jwt", "msgspec", "pynamodb", "redis", "cryptography", "google", "requests", "urllib3")
-LIMIT, LIMIT_WITH_CRYPTOGRAPHY = 1_500_000, 6_500_000  # bytes, zipped: DESIGN §7
-OWN_CODE = 200_000  # of that, what is kept free for the service's own package, compiled
+# What a cold start imports goes as byte code, without docstrings, in place of its source: that halves the import and
+# costs half as much again of zipped size, where byte code beside the source would cost three times it. The rest is
+# imported rarely, or costs little.
+COMPILED = ("chalice", "cryptography", "jwt", "pynamodb", "redis")
 SOURCES_LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "*.pyi", "*.proto", "README.md", "requirements.txt", "migrations", ".*"
 )
@@ -104,7 +105,7 @@ def dependencies(names: list[str], python: str, platform: str) -> Path:
             "uv could not install the dependencies", "Is the package registry within reach? Run the same again."
         )
     _trim(scratch)
-    _compile_what_fits(scratch, python)
+    _compile_dependencies(scratch, python)
     scratch.rename(target)
     return target
 
@@ -121,40 +122,32 @@ def _trim(folder: Path) -> None:
         drop_sections(library)
 
 
-def _compile_what_fits(folder: Path, python: str) -> None:
-    limit = LIMIT_WITH_CRYPTOGRAPHY if (folder / "cryptography").exists() else LIMIT
-    room = limit - OWN_CODE - zipped(folder)
-    for package in COMPILED:
-        if not (folder / package).exists():
-            continue
-        _compile(folder / package, python, under=folder)
-        grown = sum(zipped(cache) for cache in (folder / package).rglob("__pycache__"))
-        if grown <= room:
-            room -= grown
-            continue
-        for cache in list((folder / package).rglob("__pycache__")):
-            shutil.rmtree(cache)
-
-
-def zipped(folder: Path) -> int:
-    """Bytes that the folder takes in an artefact, names included."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return sum(len(zlib.compress(path.read_bytes())) + 2 * len(str(path.relative_to(folder))) + 120 for path in files)
-
-
-def _compile(folder: Path, python: str, under: Path) -> None:
-    """Byte code that is used without a look at the source (PEP 552).
-
-    Only this interpreter's own can be made; built on another version the artefact goes without. Unchecked because an
-    unpacked artefact never changes, and because its files' times mean nothing.
-    """
+def _compile_dependencies(folder: Path, python: str) -> None:
+    """Only this interpreter's own byte code can be made; built on another version the artefact keeps the sources."""
     if python != host_python():
         return
-    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    # paths as they are in Lambda, so that a traceback names no folder of the building machine
+    for package in COMPILED:
+        if (folder / package).exists():
+            _compile(folder / package, folder, in_place_of_source=True)
+
+
+def _compile(folder: Path, root: Path, *, in_place_of_source: bool = False) -> None:
+    """Byte code that is used without a look at the source (PEP 552), since an unpacked artefact never changes and its
+    files' times mean nothing; paths are as in Lambda, so that a traceback names no folder of the building machine."""
     compileall.compile_dir(
-        folder, quiet=2, workers=1, invalidation_mode=mode, stripdir=str(under), prependdir="/var/task", force=True
+        folder,
+        quiet=2,
+        workers=1,
+        force=True,
+        legacy=in_place_of_source,
+        optimize=2 if in_place_of_source else 0,
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        stripdir=str(root),
+        prependdir="/var/task",
     )
+    if in_place_of_source:
+        for source in folder.rglob("*.py"):
+            source.unlink()
 
 
 def build(logical_id: str, folder: Path, settings: Settings) -> None:
@@ -183,7 +176,8 @@ def own_package(service: str, python: str) -> Path:
             shutil.copytree(part, package / part.name, ignore=SOURCES_LEFT_OUT)
         else:
             shutil.copy2(part, package)
-    _compile(package, python, under=scratch)
+    if python == host_python():
+        _compile(package, scratch)
     scratch.rename(target)
     return target
 
