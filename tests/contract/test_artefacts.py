@@ -1,6 +1,7 @@
 """What ships: contents and size of each artefact, and that it runs where nothing else is installed."""
 
 import importlib.metadata
+import importlib.util
 import json
 import re
 import subprocess
@@ -68,7 +69,11 @@ def test_an_artefact_holds_the_packages_that_the_service_lists_and_nothing_else(
 
 @cache
 def top_level_names(distribution: str) -> set[str]:
-    paths = importlib.metadata.files(distribution) or ()
+    try:
+        paths = importlib.metadata.files(distribution) or ()
+    except importlib.metadata.PackageNotFoundError:
+        # what only an older interpreter needs is neither installed here nor shipped
+        return set()
     return {path.parts[0].partition(".")[0] for path in paths if not path.parts[0].endswith(".dist-info")}
 
 
@@ -79,10 +84,16 @@ def test_byte_code_is_there_for_the_interpreter_that_runs_it_and_for_no_other(
     folder = artefact_folders[ONE_PER_SERVICE[service].name]
     python, _ = artefacts.runtime(load())
     compiled = [path for path in files(folder) if path.endswith(".pyc")]
+    hosts_own = python == f"{sys.version_info.major}.{sys.version_info.minor}"
 
     tag = f".cpython-{python.replace('.', '')}.pyc"
-    assert [path for path in compiled if not path.endswith(tag)] == []
-    if python == f"{sys.version_info.major}.{sys.version_info.minor}":
+    beside_source = [path for path in compiled if "/__pycache__/" in path]
+    assert [path for path in beside_source if not path.endswith(tag)] == []
+    in_place_of_source = set(compiled) - set(beside_source)
+    assert {path.split("/")[0] for path in in_place_of_source} <= set(artefacts.COMPILED if hosts_own else ())
+    for path in in_place_of_source:
+        assert (folder / path).read_bytes()[:4] == importlib.util.MAGIC_NUMBER, path
+    if hosts_own:
         for path in files(folder):
             if path.startswith("functions/") and path.endswith(".py"):
                 parent, _, name = path.rpartition("/")
