@@ -22,25 +22,26 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from functions.contracts.rpc import common_pb2 as functions_dot_contracts_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$functions/contracts/rpc/broker.proto\x12\x11\x62illing.broker.v1\":\n\x0ePublishRequest\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.billing.broker.v1.Event\"<\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x63loud_event\x18\x03 \x01(\x0c\"(\n\x0cPublishReply\x12\x18\n\x10\x66\x61iled_event_ids\x18\x01 \x03(\t\"\xa4\x01\n\x16RecordJobResultRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0f\n\x07link_id\x18\x03 \x01(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x12\n\nerror_code\x18\x05 \x01(\t\x12\x0f\n\x07\x63reated\x18\x06 \x01(\x05\x12\x0f\n\x07updated\x18\x07 \x01(\x05\x12\x11\n\tunchanged\x18\x08 \x01(\x05\"%\n\x14RecordJobResultReply\x12\r\n\x05state\x18\x01 \x01(\t2\xbe\x01\n\x06\x42roker\x12M\n\x07Publish\x12!.billing.broker.v1.PublishRequest\x1a\x1f.billing.broker.v1.PublishReply\x12\x65\n\x0fRecordJobResult\x12).billing.broker.v1.RecordJobResultRequest\x1a\'.billing.broker.v1.RecordJobResultReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$functions/contracts/rpc/broker.proto\x12\x11\x62illing.broker.v1\x1a$functions/contracts/rpc/common.proto\":\n\x0ePublishRequest\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.billing.broker.v1.Event\"<\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x63loud_event\x18\x03 \x01(\x0c\"(\n\x0cPublishReply\x12\x18\n\x10\x66\x61iled_event_ids\x18\x01 \x03(\t\"\xa4\x01\n\x16RecordJobResultRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0f\n\x07link_id\x18\x03 \x01(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x12\n\nerror_code\x18\x05 \x01(\t\x12\x0f\n\x07\x63reated\x18\x06 \x01(\x05\x12\x0f\n\x07updated\x18\x07 \x01(\x05\x12\x11\n\tunchanged\x18\x08 \x01(\x05\"%\n\x14RecordJobResultReply\x12\r\n\x05state\x18\x01 \x01(\t2\xeb\x02\n\x06\x42roker\x12M\n\x07Publish\x12!.billing.broker.v1.PublishRequest\x1a\x1f.billing.broker.v1.PublishReply\x12\x65\n\x0fRecordJobResult\x12).billing.broker.v1.RecordJobResultRequest\x1a\'.billing.broker.v1.RecordJobResultReply\x12V\n\nExportUser\x12$.billing.common.v1.ExportUserRequest\x1a\".billing.common.v1.ExportUserReply\x12S\n\tPurgeUser\x12#.billing.common.v1.PurgeUserRequest\x1a!.billing.common.v1.PurgeUserReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'functions.contracts.rpc.broker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PUBLISHREQUEST']._serialized_start=59
-  _globals['_PUBLISHREQUEST']._serialized_end=117
-  _globals['_EVENT']._serialized_start=119
-  _globals['_EVENT']._serialized_end=179
-  _globals['_PUBLISHREPLY']._serialized_start=181
-  _globals['_PUBLISHREPLY']._serialized_end=221
-  _globals['_RECORDJOBRESULTREQUEST']._serialized_start=224
-  _globals['_RECORDJOBRESULTREQUEST']._serialized_end=388
-  _globals['_RECORDJOBRESULTREPLY']._serialized_start=390
-  _globals['_RECORDJOBRESULTREPLY']._serialized_end=427
-  _globals['_BROKER']._serialized_start=430
-  _globals['_BROKER']._serialized_end=620
+  _globals['_PUBLISHREQUEST']._serialized_start=97
+  _globals['_PUBLISHREQUEST']._serialized_end=155
+  _globals['_EVENT']._serialized_start=157
+  _globals['_EVENT']._serialized_end=217
+  _globals['_PUBLISHREPLY']._serialized_start=219
+  _globals['_PUBLISHREPLY']._serialized_end=259
+  _globals['_RECORDJOBRESULTREQUEST']._serialized_start=262
+  _globals['_RECORDJOBRESULTREQUEST']._serialized_end=426
+  _globals['_RECORDJOBRESULTREPLY']._serialized_start=428
+  _globals['_RECORDJOBRESULTREPLY']._serialized_end=465
+  _globals['_BROKER']._serialized_start=468
+  _globals['_BROKER']._serialized_end=831
 # @@protoc_insertion_point(module_scope)

@@ -22,19 +22,20 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from functions.contracts.rpc import common_pb2 as functions_dot_contracts_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#functions/contracts/rpc/users.proto\x12\x10\x62illing.users.v1\"!\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"W\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x12\n\ncreated_at\x18\x05 \x01(\t2L\n\x05Users\x12\x43\n\x07GetUser\x12 .billing.users.v1.GetUserRequest\x1a\x16.billing.users.v1.Userb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#functions/contracts/rpc/users.proto\x12\x10\x62illing.users.v1\x1a$functions/contracts/rpc/common.proto\"!\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"W\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x12\n\ncreated_at\x18\x05 \x01(\t2\xfc\x01\n\x05Users\x12\x43\n\x07GetUser\x12 .billing.users.v1.GetUserRequest\x1a\x16.billing.users.v1.User\x12S\n\tPurgeUser\x12#.billing.common.v1.PurgeUserRequest\x1a!.billing.common.v1.PurgeUserReply\x12Y\n\x0b\x46lushOutbox\x12%.billing.common.v1.FlushOutboxRequest\x1a#.billing.common.v1.FlushOutboxReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'functions.contracts.rpc.users_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETUSERREQUEST']._serialized_start=57
-  _globals['_GETUSERREQUEST']._serialized_end=90
-  _globals['_USER']._serialized_start=92
-  _globals['_USER']._serialized_end=179
-  _globals['_USERS']._serialized_start=181
-  _globals['_USERS']._serialized_end=257
+  _globals['_GETUSERREQUEST']._serialized_start=95
+  _globals['_GETUSERREQUEST']._serialized_end=128
+  _globals['_USER']._serialized_start=130
+  _globals['_USER']._serialized_end=217
+  _globals['_USERS']._serialized_start=220
+  _globals['_USERS']._serialized_end=472
 # @@protoc_insertion_point(module_scope)
