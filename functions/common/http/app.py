@@ -72,6 +72,18 @@ class RouteSpec:
     content_types: tuple[str, ...] = (JSON,)
     cached: Callable[[], Entry | None] | None = None
     """Names the cached answer to read together with the rate limit; called once the principal is known."""
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    returns: type[msgspec.Struct] | None = None
+    """What the route takes and answers, for the OpenAPI document."""
+    status: int = 200
+    """Of the answer when all goes well."""
+    errors: tuple[int, ...] = ()
+    """What the route may answer beyond what the rest implies: 400, 413, 415 and 422 with a body, 422 with a query, 401
+    unless public, 403 with a role, 404 with path parameters; 429, 500 and 503 always."""
+    idempotent: bool = False
+    """Whether an `Idempotency-Key` is heeded. Never where the answer holds a secret: answers are kept."""
+    summary: str = ""
 
 
 class ServiceApp(Chalice):
@@ -110,13 +122,33 @@ class ServiceApp(Chalice):
         policy: str = "",
         content_types: Sequence[str] = (JSON,),
         cached: Callable[[], Entry | None] | None = None,
+        body: type[msgspec.Struct] | None = None,
+        query: type[msgspec.Struct] | None = None,
+        returns: type[msgspec.Struct] | None = None,
+        status: int = 200,
+        errors: Sequence[int] = (),
+        idempotent: bool = False,
+        summary: str = "",
     ) -> Callable[[Handler], Handler]:
         """Registers a handler. Without `public` a valid token is needed, with `role` also that role.
 
         What answers GET answers HEAD as well (RFC 9110 section 9.3.2); the template lists both.
         """
         methods = list(dict.fromkeys([*methods, "HEAD"] if "GET" in methods else methods))
-        spec = RouteSpec(public, role, policy or ("address" if public else "user"), tuple(content_types), cached)
+        spec = RouteSpec(
+            public=public,
+            role=role,
+            policy=policy or ("address" if public else "user"),
+            content_types=tuple(content_types),
+            cached=cached,
+            body=body,
+            query=query,
+            returns=returns,
+            status=status,
+            errors=tuple(errors),
+            idempotent=idempotent,
+            summary=summary,
+        )
 
         def register(handler: Handler) -> Handler:
             @functools.wraps(handler)
