@@ -85,18 +85,25 @@ class Daemon:
         if process is not None:
             children = process.children(recursive=True)
             process.terminate()
-            try:
-                process.wait(timeout)
-            except psutil.TimeoutExpired:
-                raise Failure(
-                    f"{self.name} (process {process.pid}) did not end within {timeout:.0f} s",
-                    f"Its log: {self.log}. To end it without saving its state: kill -9 {process.pid}",
-                ) from None
+            self._await_end(process.pid, timeout)
+            with contextlib.suppress(psutil.Error):
+                process.wait(0)  # where it is this process's own child, so that nothing of it stays behind
             for child in children:  # the engine's function workers, where it left any
                 with contextlib.suppress(psutil.Error):
                     child.kill()
         self.file.unlink(missing_ok=True)
         return process is not None
+
+    def _await_end(self, pid: int, timeout: float) -> None:
+        """Ended also means: ended, but not yet waited for by the process that has started it, which may be busy."""
+        until = time.monotonic() + timeout
+        while self.process() is not None:
+            if time.monotonic() > until:
+                raise Failure(
+                    f"{self.name} (process {pid}) did not end within {timeout:.0f} s",
+                    f"Its log: {self.log}. To end it without saving its state: kill -9 {pid}",
+                )
+            time.sleep(0.05)
 
 
 def port_open(port: int, host: str = "127.0.0.1") -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from infra.console import Failure
 from infra.process import Daemon, free_port, port_open, require_free
+from infra.settings import ROOT
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -40,6 +41,15 @@ def test_a_started_process_is_found_again_and_stopped(daemon: Daemon) -> None:
     assert daemon.process() is None
     assert not psutil.pid_exists(pid)
     assert not daemon.file.exists()
+
+
+def test_another_process_than_the_one_that_started_it_can_stop_it(daemon: Daemon) -> None:
+    start(daemon)  # and, being its parent, do not wait for it: once ended it stays as a zombie
+    code = "import sys, pathlib, infra.process as p; p.Daemon('sleeper', pathlib.Path(sys.argv[1])).stop(5)"
+
+    subprocess.run([sys.executable, "-c", code, str(daemon.run_dir)], cwd=ROOT, check=True, timeout=20)
+
+    assert daemon.process() is None
 
 
 def test_stopping_what_never_ran_is_no_error(daemon: Daemon) -> None:
