@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$functions/contracts/rpc/common.proto\x12\x11\x62illing.common.v1\"m\n\tErrorInfo\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x35\n\nviolations\x18\x02 \x03(\x0b\x32!.billing.common.v1.FieldViolation\x12\x1b\n\x13retry_after_seconds\x18\x03 \x01(\x05\">\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"#\n\x12\x46lushOutboxRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\"3\n\x10\x46lushOutboxReply\x12\x11\n\tpublished\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\"$\n\x11\x45xportUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\x1f\n\x0f\x45xportUserReply\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"#\n\x10PurgeUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"!\n\x0ePurgeUserReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$functions/contracts/rpc/common.proto\x12\x11\x62illing.common.v1\"m\n\tErrorInfo\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x35\n\nviolations\x18\x02 \x03(\x0b\x32!.billing.common.v1.FieldViolation\x12\x1b\n\x13retry_after_seconds\x18\x03 \x01(\x05\">\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"#\n\x12\x46lushOutboxRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\"3\n\x10\x46lushOutboxReply\x12\x11\n\tpublished\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\"4\n\x11\x45xportUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"4\n\x0f\x45xportUserReply\x12\x0c\n\x04json\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"#\n\x10PurgeUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"/\n\x0ePurgeUserReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,11 +40,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FLUSHOUTBOXREPLY']._serialized_start=271
   _globals['_FLUSHOUTBOXREPLY']._serialized_end=322
   _globals['_EXPORTUSERREQUEST']._serialized_start=324
-  _globals['_EXPORTUSERREQUEST']._serialized_end=360
-  _globals['_EXPORTUSERREPLY']._serialized_start=362
-  _globals['_EXPORTUSERREPLY']._serialized_end=393
-  _globals['_PURGEUSERREQUEST']._serialized_start=395
-  _globals['_PURGEUSERREQUEST']._serialized_end=430
-  _globals['_PURGEUSERREPLY']._serialized_start=432
-  _globals['_PURGEUSERREPLY']._serialized_end=465
+  _globals['_EXPORTUSERREQUEST']._serialized_end=376
+  _globals['_EXPORTUSERREPLY']._serialized_start=378
+  _globals['_EXPORTUSERREPLY']._serialized_end=430
+  _globals['_PURGEUSERREQUEST']._serialized_start=432
+  _globals['_PURGEUSERREQUEST']._serialized_end=467
+  _globals['_PURGEUSERREPLY']._serialized_start=469
+  _globals['_PURGEUSERREPLY']._serialized_end=516
 # @@protoc_insertion_point(module_scope)

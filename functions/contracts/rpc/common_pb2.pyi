@@ -125,20 +125,26 @@ Global___FlushOutboxReply: _TypeAlias = FlushOutboxReply  # noqa: Y015
 
 @_typing.final
 class ExportUserRequest(_message.Message):
-    """Everything that a service holds on a user, as the user may see it: no secret, no hash."""
+    """Everything that a service holds on a user, as the user may see it: no secret, no hash. In pages, because an answer of
+    a function ends at 6 MB: the whole is, by name, the lists of all pages one after the other.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
+    cursor: _builtins.str
+    """Of the page before; empty for the first."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -149,16 +155,20 @@ class ExportUserReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JSON_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     json: _builtins.bytes
-    """One JSON object; empty lists when the service holds nothing on the user."""
+    """One JSON object of lists, at most about 2 MB; empty lists when the service holds nothing on the user."""
+    next_cursor: _builtins.str
+    """Empty on the last page."""
     def __init__(
         self,
         *,
         json: _builtins.bytes = ...,
+        next_cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json", "next_cursor", b"next_cursor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,16 +200,20 @@ class PurgeUserReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DELETED_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     deleted: _builtins.int
     """Items deleted by this call."""
+    more: _builtins.bool
+    """True when there is more to delete: call again."""
     def __init__(
         self,
         *,
         deleted: _builtins.int = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "more", b"more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
