@@ -20,7 +20,14 @@ def kept_answer() -> Entry | None:
     return None if query.refresh else Entry(app.principal.user_id, bootstrap.CACHE_SPACE, query.name)
 
 
-@app.route("/bills", methods=["GET"], cached=kept_answer)
+@app.route(
+    "/bills",
+    methods=["GET"],
+    cached=kept_answer,
+    query=schemas.BillsQuery,
+    returns=schemas.BillsReply,
+    summary="Bills of all linked accounts, and how fresh each source is",
+)
 def list_bills() -> object:
     if app.cached.value is not None:
         return Answer(app.cached.value.decode())

@@ -9,7 +9,16 @@ from functions.common.http.app import Answer, ServiceApp
 app = ServiceApp("broker-service")
 
 
-@app.route("/refreshes", methods=["POST"])
+@app.route(
+    "/refreshes",
+    methods=["POST"],
+    body=RequestRefresh,
+    returns=JobView,
+    headers=["Location"],
+    status=202,
+    errors=[404, 409],
+    summary="Fetch bills anew, of all accounts or of some",
+)
 def request_refresh() -> object:
     wanted = app.read(RequestRefresh) if app.raw_body else RequestRefresh()
     job = bootstrap.refreshes().request_refresh(UserId(app.principal.user_id), wanted.link_ids)
@@ -17,11 +26,11 @@ def request_refresh() -> object:
     return Answer(JobView.of(job), status=202, headers={"Location": f"jobs/{job.job_id}"})
 
 
-@app.route("/jobs/{job_id}", methods=["GET"])
+@app.route("/jobs/{job_id}", methods=["GET"], returns=JobView, summary="How a refresh goes on")
 def get_job(job_id: str) -> object:
     return JobView.of(bootstrap.jobs().get_job(UserId(app.principal.user_id), JobId(job_id)))
 
 
-@app.route("/health", methods=["GET"], public=True)
+@app.route("/health", methods=["GET"], public=True, returns=Health, summary="Whether the API answers")
 def health() -> object:
     return Health(status="ok", version=bootstrap.version(), time=rfc3339(SystemClock().now()))

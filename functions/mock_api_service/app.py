@@ -78,12 +78,14 @@ def download_statements() -> object:
     return Answer(statements, headers={"Content-Type": csv_statement.MEDIA_TYPE})
 
 
-@app.route("/mock/clock", methods=["GET"], role=ADMIN)
+@app.route("/mock/clock", methods=["GET"], role=ADMIN, returns=ClockReply, summary="The sandbox's virtual date")
 def virtual_date() -> object:
     return ClockReply(date=sandbox().virtual_date())
 
 
-@app.route("/mock/clock", methods=["POST"], role=ADMIN)
+@app.route(
+    "/mock/clock", methods=["POST"], role=ADMIN, body=MoveClock, returns=ClockReply, summary="Move the virtual date"
+)
 def move_clock() -> object:
     move = app.read(MoveClock).checked()
     return ClockReply(
@@ -93,14 +95,23 @@ def move_clock() -> object:
     )
 
 
-@app.route("/mock/outages", methods=["POST"], role=ADMIN)
+@app.route(
+    "/mock/outages", methods=["POST"], role=ADMIN, body=Outage, returns=Outage, summary="Take a utility down, or up"
+)
 def set_outage() -> object:
     outage = app.read(Outage)
     sandbox().set_outage(outage.utility, down=outage.down)
     return outage
 
 
-@app.route("/mock/bills/{utility}/{account_number}/{bill_number}", methods=["PATCH"], role=ADMIN)
+@app.route(
+    "/mock/bills/{utility}/{account_number}/{bill_number}",
+    methods=["PATCH"],
+    role=ADMIN,
+    body=AdjustBill,
+    returns=AdjustedBill,
+    summary="Change the amount of a bill",
+)
 def adjust_bill(utility: str, account_number: str, bill_number: str) -> object:
     name, account, number = _utility(utility), AccountNumber(account_number), BillNumber(bill_number)
     sandbox().shown_bill(name, account, number)  # an unknown bill is a 404 whatever the body says

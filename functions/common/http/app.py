@@ -76,6 +76,10 @@ class RouteSpec:
     query: type[msgspec.Struct] | None = None
     returns: type[msgspec.Struct] | None = None
     """What the route takes and answers, for the OpenAPI document."""
+    produces: str = JSON
+    """Media type of the answer when all goes well; without `returns` it is an object, or text where this is no JSON."""
+    headers: tuple[str, ...] = ()
+    """Those that this route's answer has beside what every answer has, e.g. Location."""
     status: int = 200
     """Of the answer when all goes well."""
     errors: tuple[int, ...] = ()
@@ -125,6 +129,8 @@ class ServiceApp(Chalice):
         body: type[msgspec.Struct] | None = None,
         query: type[msgspec.Struct] | None = None,
         returns: type[msgspec.Struct] | None = None,
+        produces: str = JSON,
+        headers: Sequence[str] = (),
         status: int = 200,
         errors: Sequence[int] = (),
         idempotent: bool = False,
@@ -144,6 +150,8 @@ class ServiceApp(Chalice):
             body=body,
             query=query,
             returns=returns,
+            produces=produces,
+            headers=tuple(headers),
             status=status,
             errors=tuple(errors),
             idempotent=idempotent,
