@@ -3,6 +3,7 @@
 from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
 from functions.contracts.events.bills import BillCreatedV1, BillsRefreshRequestedV1, BillUpdatedV1
 from functions.contracts.events.envelope import EventData
+from functions.contracts.events.users import UserDeletedV1
 
 CATALOGUE: dict[str, type[EventData]] = {
     cls.TYPE: cls
@@ -13,5 +14,6 @@ CATALOGUE: dict[str, type[EventData]] = {
         BillsRefreshRequestedV1,
         BillCreatedV1,
         BillUpdatedV1,
+        UserDeletedV1,
     )
 }

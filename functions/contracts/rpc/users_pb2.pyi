@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,31 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MailKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MailKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MailKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MAIL_KIND_UNSPECIFIED: _MailKind.ValueType  # 0
+    MAIL_KIND_VERIFY_EMAIL: _MailKind.ValueType  # 1
+    """A code that shows that the mailbox is the user's."""
+    MAIL_KIND_RESET_PASSWORD: _MailKind.ValueType  # 2
+    """A code that lets the user choose another password."""
+    MAIL_KIND_PASSWORD_CHANGED: _MailKind.ValueType  # 3
+    """Says that the password was changed, in case it was not the user who did."""
+
+class MailKind(_MailKind, metaclass=_MailKindEnumTypeWrapper): ...
+
+MAIL_KIND_UNSPECIFIED: MailKind.ValueType  # 0
+MAIL_KIND_VERIFY_EMAIL: MailKind.ValueType  # 1
+"""A code that shows that the mailbox is the user's."""
+MAIL_KIND_RESET_PASSWORD: MailKind.ValueType  # 2
+"""A code that lets the user choose another password."""
+MAIL_KIND_PASSWORD_CHANGED: MailKind.ValueType  # 3
+"""Says that the password was changed, in case it was not the user who did."""
+Global___MailKind: _TypeAlias = MailKind  # noqa: Y015
 
 @_typing.final
 class GetUserRequest(_message.Message):
@@ -70,3 +96,45 @@ class User(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___User: _TypeAlias = User  # noqa: Y015
+
+@_typing.final
+class SendMailRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMAIL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    email: _builtins.str
+    kind: Global___MailKind.ValueType
+    def __init__(
+        self,
+        *,
+        email: _builtins.str = ...,
+        kind: Global___MailKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendMailRequest: _TypeAlias = SendMailRequest  # noqa: Y015
+
+@_typing.final
+class SendMailReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENT_FIELD_NUMBER: _builtins.int
+    sent: _builtins.bool
+    """False when nobody has the address, there was nothing to say, or the mail service did not take it."""
+    def __init__(
+        self,
+        *,
+        sent: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sent", b"sent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendMailReply: _TypeAlias = SendMailReply  # noqa: Y015
