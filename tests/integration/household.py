@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.client import Client, Json, example_params
+from infra.client import Client, Json, await_value, example_params
 
 POWER, GAS, WATER, INTERNET = "prv_northwind_power", "prv_greenline_gas", "prv_clearwater", "prv_fibernet"
 UTILITIES = (POWER, GAS, WATER, INTERNET)
@@ -30,6 +30,14 @@ class Household:
         password = secrets.token_urlsafe(15)
         self.secret += [password, *params.values()]
         return self.client.link(provider_id, params, scenario, password)
+
+    def settle(self) -> None:
+        """Until the first refresh of every link, which linking itself asks for, has ended."""
+
+        def settled() -> bool:
+            return all(account["last_attempt_at"] for account in self.client.accounts())
+
+        await_value(settled, JOB_SECONDS, "the first refresh of every link")
 
     def refresh(self, *link_ids: str) -> Json:
         """Refreshes through events. Answers the ended job."""

@@ -25,7 +25,7 @@ def test_an_event_published_by_hand_refreshes(
     household: Household, platform: Platform, next_month: Callable[[], str]
 ) -> None:
     link_id = household.link(INTERNET)
-    household.refresh()
+    household.settle()
     before = len(household.client.bills().of(link_id))
     next_month()
 
@@ -39,7 +39,7 @@ def test_one_bad_message_does_not_spoil_its_batch(
     household: Household, platform: Platform, next_month: Callable[[], str]
 ) -> None:
     link_id = household.link(GAS)
-    household.refresh()
+    household.settle()
     before = len(household.client.bills().of(link_id))
     next_month()
     event = sqs_event(POISON, refresh_event(household, link_id))
@@ -52,7 +52,7 @@ def test_one_bad_message_does_not_spoil_its_batch(
 
 def test_an_event_that_comes_twice_changes_nothing_more(household: Household, platform: Platform) -> None:
     link_id = household.link(INTERNET)
-    household.refresh()
+    household.settle()
     before = household.client.bills().items
     event = refresh_event(household, link_id)
 

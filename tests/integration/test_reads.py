@@ -26,7 +26,7 @@ def test_a_second_read_is_the_same_and_quick(settled: Household) -> None:
 
 def test_new_bills_show_at_once_after_a_refresh(household: Household, next_month: Callable[[], str]) -> None:
     link_id = household.link(INTERNET)
-    household.refresh()
+    household.settle()
     before = household.client.bills()
     assert household.client.bills() == before
 
@@ -39,11 +39,11 @@ def test_new_bills_show_at_once_after_a_refresh(household: Household, next_month
 
 def test_a_new_link_shows_in_the_sources_at_once(household: Household) -> None:
     household.link(POWER)
-    household.refresh()
+    household.settle()
     assert len(household.client.bills().sources) == 1
 
     second = household.link(GAS)
-    household.refresh()
+    household.settle()
 
     assert household.client.bills().source(second)["outcome"] in {"fresh", "cached"}
 
@@ -70,7 +70,7 @@ def test_a_live_read_needs_no_refresh_before_and_costs_only_the_bad_sources(hous
 
 def test_a_utility_that_goes_down_keeps_its_bills_on_show(household: Household, operator: Client) -> None:
     power, water = household.link(POWER), household.link(WATER)
-    assert household.refresh()["state"] == "succeeded"
+    household.settle()
     before = household.client.bills()
     operator.call("POST", "/mock/outages", {"utility": "water", "down": True})
     try:

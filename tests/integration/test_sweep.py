@@ -36,7 +36,7 @@ def a_link_of_which_a_new_bill_waits(
     user: Household, provider_id: str, next_month: Callable[[], str]
 ) -> tuple[str, int]:
     link_id = user.link(provider_id)
-    user.refresh()
+    user.settle()
     before = len(user.client.bills().of(link_id))
     next_month()
     return link_id, before
@@ -61,7 +61,7 @@ def test_an_event_left_in_an_outbox_goes_out(
 ) -> None:
     """As after a crash between the write of a link and the publishing of its event."""
     link_id, before = a_link_of_which_a_new_bill_waits(household, WATER, next_month)
-    platform.await_empty("ProjectionQueue")
+    await_value(lambda: not item(platform, household, link_id).get("outbox"), 60, "the end of the link's own events")
     data = AccountLinkedV1(user_id=household.user_id, link_id=link_id, provider_id=WATER, state="PENDING", version=1)
     left = {
         ":events": {"L": [{"S": wrap(data, datetime.now(UTC)).to_json()}]},

@@ -22,7 +22,7 @@ def bills_are_gone(user: Household, link_id: str) -> bool:
 
 def test_an_unlinked_accounts_bills_go_and_do_not_come_back(household: Household, platform: Platform) -> None:
     gone, kept = household.link(POWER), household.link(INTERNET)
-    assert household.refresh()["state"] == "succeeded"
+    household.settle()
     assert household.client.bills().of(gone)
 
     household.client.unlink(gone)
@@ -53,11 +53,11 @@ def test_the_wrapped_key_is_shredded(household: Household, platform: Platform) -
 def test_what_was_unlinked_can_be_linked_again(household: Household) -> None:
     params = {"account_number": "FN55501234"}
     first = str(household.link_with(INTERNET, "good", params)["link_id"])
-    household.refresh()
+    household.settle()
     household.client.unlink(first)
 
     second = str(household.link_with(INTERNET, "good", params)["link_id"])
-    household.refresh()
+    household.settle()
 
     assert second != first
     found = household.client.bills()
