@@ -49,3 +49,21 @@ class TokenReply(Struct, kw_only=True):
     token_type: str = "Bearer"  # noqa: S105  # RFC 6749's word
     expires_in: int
     refresh_token: str
+
+
+class Jwk(Struct, kw_only=True):
+    """RFC 7517: an elliptic-curve public key."""
+
+    kty: str
+    crv: str
+    x: str
+    y: str
+    kid: str
+    alg: str
+    use: str
+
+
+class Jwks(Struct, kw_only=True):
+    """RFC 7517 section 5; the first key signs, all verify."""
+
+    keys: list[Jwk]
