@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_ses import SESClient
     from mypy_boto3_sns import SNSClient
 
 _building = threading.Lock()
@@ -23,6 +24,16 @@ def kms() -> "KMSClient":
 
     with _building:
         return boto3.client("kms", config=Config(connect_timeout=2, read_timeout=5))
+
+
+@functools.cache
+def ses() -> "SESClient":
+    """Version 1 of the API: the one that every engine has."""
+    import boto3
+    from botocore.config import Config
+
+    with _building:
+        return boto3.client("ses", config=Config(connect_timeout=2, read_timeout=5))
 
 
 @functools.cache

@@ -25,6 +25,10 @@ class Channel(Protocol):
 
     def invoke(self, call: Call) -> Reply: ...
 
+    def post(self, call: Call) -> None:
+        """Hands the call over and does not wait: what becomes of it, nobody learns."""
+        ...
+
 
 class Stub:
     """The methods of one service. The deadline of a call is `seconds`, or less if the own caller waits less long."""
@@ -36,7 +40,7 @@ class Stub:
 
     def call(self, method: str, request: Message, reply_type: type[M]) -> M:
         """Raises the AppError that the callee raised, or the channel's."""
-        name = f"{self._service.full_name}/{self._service.methods_by_name[method].name}"
+        name = self._name(method)
         seconds = remaining_seconds(default=self._seconds)
         if seconds <= 0:
             raise DeadlineExceeded(f"No time was left to call {name}.")
@@ -48,6 +52,14 @@ class Stub:
             return reply_type.FromString(reply.message)
         except DecodeError as error:
             raise Unavailable(f"{name} did not answer with a {reply_type.DESCRIPTOR.name}.") from error
+
+    def post(self, method: str, request: Message) -> None:
+        """Has the callee do it without waiting for the answer. Raises Unavailable when it cannot be handed over."""
+        timeout_ms = int(self._seconds * 1000)
+        self._channel.post(Call(self._name(method), request.SerializeToString(), timeout_ms, correlation_id()))
+
+    def _name(self, method: str) -> str:
+        return f"{self._service.full_name}/{self._service.methods_by_name[method].name}"
 
 
 def channel_to(target: str) -> Channel:

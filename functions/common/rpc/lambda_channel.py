@@ -29,6 +29,20 @@ class LambdaChannel:
         except FutureTimeout as error:
             raise DeadlineExceeded(f"{call.method} did not answer in {call.timeout_ms} ms.") from error
 
+    def post(self, call: Call) -> None:
+        """Lambda queues the call. Raises Unavailable when it does not take it."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            aws.lambda_invoke().invoke(
+                FunctionName=self._function_name,
+                InvocationType="Event",
+                Payload=json.dumps(call.to_payload()).encode(),
+            )
+        except (BotoCoreError, ClientError) as error:
+            log.warning("rpc_unreachable", extra=logs.fields(method=call.method, error=type(error).__name__))
+            raise Unavailable(f"{call.method} cannot be reached.") from error
+
     def _invoke(self, call: Call) -> Reply:
         from botocore.exceptions import BotoCoreError, ClientError
         from google.protobuf.message import DecodeError

@@ -12,16 +12,17 @@ from functions.common import aws
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    for build in (aws.kms, aws.sns, aws.lambda_invoke):
+    for build in (aws.kms, aws.ses, aws.sns, aws.lambda_invoke):
         build.cache_clear()
     yield
-    for build in (aws.kms, aws.sns, aws.lambda_invoke):
+    for build in (aws.kms, aws.ses, aws.sns, aws.lambda_invoke):
         build.cache_clear()
 
 
 def test_each_client_is_built_once() -> None:
     assert aws.kms() is aws.kms()
     assert aws.sns().meta.service_model.service_name == "sns"
+    assert aws.ses().meta.service_model.service_name == "ses"
     assert aws.kms().meta.service_model.service_name == "kms"
 
 
@@ -33,7 +34,7 @@ def test_a_lambda_invoke_is_never_repeated_behind_the_callers_back() -> None:
 
 
 def test_no_client_waits_longer_than_a_gateway() -> None:
-    for client in (aws.kms(), aws.sns()):
+    for client in (aws.kms(), aws.ses(), aws.sns()):
         config: Any = client.meta.config
         assert config.connect_timeout + config.read_timeout < 28
 

@@ -245,22 +245,41 @@ def test_a_channel_that_is_down_is_unavailable(stub: Stub, channel: LoopbackChan
         get_user(stub)
 
 
+class Answering:
+    """A channel that answers always the same."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def invoke(self, call: Call) -> Reply:
+        return self._reply
+
+    def post(self, call: Call) -> None:
+        pass
+
+
 def test_an_answer_that_is_no_message_is_unavailable() -> None:
-    class Garbled:
-        def invoke(self, call: Call) -> Reply:
-            return Reply(StatusCode.OK, b"\xff\xff")
+    garbled = Answering(Reply(StatusCode.OK, b"\xff\xff"))
 
     with pytest.raises(Unavailable, match="did not answer with a User"):
-        get_user(Stub(USERS, Garbled()))
+        get_user(Stub(USERS, garbled))
 
 
 def test_an_error_without_details_is_still_that_error() -> None:
-    class Bare:
-        def invoke(self, call: Call) -> Reply:
-            return Reply(StatusCode.NOT_FOUND, detail="gone")
+    bare = Answering(Reply(StatusCode.NOT_FOUND, detail="gone"))
 
     with pytest.raises(NotFound, match="gone"):
-        get_user(Stub(USERS, Bare()))
+        get_user(Stub(USERS, bare))
+
+
+def test_a_posted_call_is_carried_out_and_not_answered(stub: Stub, channel: LoopbackChannel, users: Users) -> None:
+    def break_down(request: GetUserRequest, context: RpcContext) -> Message:
+        raise NotFound("There is no such user.")
+
+    users.answer = break_down
+    stub.post("GetUser", GetUserRequest(user_id="usr_1"))
+
+    assert [call.method for call in channel.calls] == [METHOD]
 
 
 # over Lambda
@@ -273,9 +292,13 @@ class FakeLambda:
         self._answer = answer
         self._error = error
         self.invoked: list[str] = []
+        self.kinds: list[str] = []
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - boto3's names
+    def invoke(
+        self, *, FunctionName: str, Payload: bytes, InvocationType: str = "RequestResponse"  # noqa: N803 - boto3's names
+    ) -> dict[str, Any]:
         self.invoked.append(FunctionName)
+        self.kinds.append(InvocationType)
         answer = self._answer(json.loads(Payload))
 
         class Body:
@@ -299,6 +322,24 @@ def test_a_call_is_a_lambda_invoke(install: Callable[[FakeLambda], Stub], handle
 
     assert get_user(install(fake)).name == "Ada"
     assert fake.invoked == ["the-function"]
+
+
+def test_a_posted_call_is_an_invoke_that_lambda_queues(install: Callable[[FakeLambda], Stub]) -> None:
+    fake = FakeLambda(lambda payload: b"")
+
+    install(fake).post("GetUser", GetUserRequest(user_id="usr_1"))
+
+    assert (fake.invoked, fake.kinds) == (["the-function"], ["Event"])
+
+
+def test_a_call_that_lambda_does_not_queue_is_unavailable(install: Callable[[FakeLambda], Stub]) -> None:
+    from botocore.exceptions import EndpointConnectionError
+
+    def unreachable(payload: dict[str, Any]) -> bytes:
+        raise EndpointConnectionError(endpoint_url="http://x")
+
+    with pytest.raises(Unavailable):
+        install(FakeLambda(unreachable)).post("GetUser", GetUserRequest(user_id="usr_1"))
 
 
 def test_a_function_that_breaks_is_unavailable(install: Callable[[FakeLambda], Stub], log_lines: Lines) -> None:
