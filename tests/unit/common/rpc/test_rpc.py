@@ -294,11 +294,9 @@ class FakeLambda:
         self.invoked: list[str] = []
         self.kinds: list[str] = []
 
-    def invoke(
-        self, *, FunctionName: str, Payload: bytes, InvocationType: str = "RequestResponse"  # noqa: N803 - boto3's names
-    ) -> dict[str, Any]:
+    def invoke(self, *, FunctionName: str, Payload: bytes, **options: str) -> dict[str, Any]:  # noqa: N803 - boto3's
         self.invoked.append(FunctionName)
-        self.kinds.append(InvocationType)
+        self.kinds.append(options.get("InvocationType", "RequestResponse"))
         answer = self._answer(json.loads(Payload))
 
         class Body:
