@@ -76,6 +76,7 @@ class RouteSpec:
     query: type[msgspec.Struct] | None = None
     returns: type[msgspec.Struct] | None = None
     """What the route takes and answers, for the OpenAPI document."""
+    body_optional: bool = False
     produces: str = JSON
     """Media type of the answer when all goes well; without `returns` it is an object, or text where this is no JSON."""
     headers: tuple[str, ...] = ()
@@ -129,6 +130,7 @@ class ServiceApp(Chalice):
         body: type[msgspec.Struct] | None = None,
         query: type[msgspec.Struct] | None = None,
         returns: type[msgspec.Struct] | None = None,
+        body_optional: bool = False,
         produces: str = JSON,
         headers: Sequence[str] = (),
         status: int = 200,
@@ -150,6 +152,7 @@ class ServiceApp(Chalice):
             body=body,
             query=query,
             returns=returns,
+            body_optional=body_optional,
             produces=produces,
             headers=tuple(headers),
             status=status,
