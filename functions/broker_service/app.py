@@ -13,6 +13,7 @@ app = ServiceApp("broker-service")
     "/refreshes",
     methods=["POST"],
     body=RequestRefresh,
+    body_optional=True,
     returns=JobView,
     headers=["Location"],
     status=202,
