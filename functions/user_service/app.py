@@ -61,7 +61,12 @@ def refresh() -> object:
 
 
 @app.route(
-    "/auth/logout", methods=["POST"], body=LogOut, status=204, summary="End this session, or the one of a refresh token"
+    "/auth/logout",
+    methods=["POST"],
+    body=LogOut,
+    body_optional=True,
+    status=204,
+    summary="End this session, or the one of a refresh token",
 )
 def log_out() -> object:
     body = app.read(LogOut) if app.raw_body else LogOut()
