@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import time
 import urllib.error
 import urllib.request
 
@@ -11,8 +10,7 @@ from infra.console import step
 from infra.process import Daemon, port_open, require_free
 from infra.settings import Settings
 
-START_TIMEOUT, STOP_TIMEOUT = 60.0, 30.0
-SETTLED = 5.0  # seconds without a write after which its state counts as saved
+START_TIMEOUT, STOP_TIMEOUT = 60.0, 60.0
 # what a child may see of this environment: functions inherit the engine's, and must not find our variables there
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
@@ -39,15 +37,8 @@ def start(settings: Settings) -> bool:
 def stop(settings: Settings) -> bool:
     if daemon(settings).process() is None:
         return daemon(settings).stop(0)
-    asked, state = time.time(), settings.run_dir / "engine/state"
-
-    def saved() -> bool:
-        """Everything was written since it was asked to stop, and nothing any more for a while."""
-        written = [path.stat().st_mtime for path in state.glob("*.json")]
-        return bool(written) and asked - 1 < min(written) and max(written) < time.time() - SETTLED
-
     with step("stopping the engine (it saves its state)"):
-        return daemon(settings).stop(STOP_TIMEOUT, safe_to_kill=saved)
+        return daemon(settings).stop(STOP_TIMEOUT)
 
 
 def answers(settings: Settings) -> bool:

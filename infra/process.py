@@ -79,31 +79,31 @@ class Daemon:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(f"  | {line}" for line in lines[-TAIL:])
 
-    def stop(self, timeout: float, safe_to_kill: Callable[[], bool] = lambda: False) -> bool:
-        """SIGTERM, then waits: the engine writes its state on the way out. True if there was something to stop.
-
-        A process that is still there after `timeout` seconds is killed if `safe_to_kill` says that nothing is lost by
-        it, such as one that has saved everything and waits for a thread. Otherwise raises Failure.
-        """
+    def stop(self, timeout: float) -> bool:
+        """SIGTERM, then waits: the engine writes its state on the way out. True if there was something to stop."""
         process = self.process()
         if process is not None:
             children = process.children(recursive=True)
             process.terminate()
-            try:
-                process.wait(timeout)
-            except psutil.TimeoutExpired:
-                if not safe_to_kill():
-                    raise Failure(
-                        f"{self.name} (process {process.pid}) did not end within {timeout:.0f} s",
-                        f"Its log: {self.log}. To end it without saving its state: kill -9 {process.pid}",
-                    ) from None
-                process.kill()
-                process.wait(10)
+            self._await_end(process.pid, timeout)
+            with contextlib.suppress(psutil.Error):
+                process.wait(0)  # where it is this process's own child, so that nothing of it stays behind
             for child in children:  # the engine's function workers, where it left any
                 with contextlib.suppress(psutil.Error):
                     child.kill()
         self.file.unlink(missing_ok=True)
         return process is not None
+
+    def _await_end(self, pid: int, timeout: float) -> None:
+        """Ended also means: ended, but not yet waited for by the process that has started it, which may be busy."""
+        until = time.monotonic() + timeout
+        while self.process() is not None:
+            if time.monotonic() > until:
+                raise Failure(
+                    f"{self.name} (process {pid}) did not end within {timeout:.0f} s",
+                    f"Its log: {self.log}. To end it without saving its state: kill -9 {pid}",
+                )
+            time.sleep(0.05)
 
 
 def port_open(port: int, host: str = "127.0.0.1") -> bool:
