@@ -5,12 +5,8 @@ route table, which is generated from the template, and tells an unknown path (40
 RFC 9110 section 15.5.6).
 """
 
-from collections.abc import Mapping
-
-from chalice.app import Response
-
 from functions.broker_service.routing import RouteTable
-from functions.common.errors import AppError, MethodNotAllowed, NotFound
+from functions.common.errors import MethodNotAllowed, NotFound
 from functions.common.http.app import Answer, RouteSpec, ServiceApp
 from functions.contracts.routes import ROUTES
 
@@ -20,16 +16,10 @@ PREFLIGHT_SECONDS = 600
 
 
 class FrontDoor(ServiceApp):
-    """Nothing here reads a body, so none is refused; and what answers HEAD has none."""
+    """Nothing here reads a body, so none is refused."""
 
     def _check_body(self, _spec: RouteSpec) -> None:
         return
-
-    def _refuse(self, error: AppError, headers: Mapping[str, str]) -> Response:
-        response = super()._refuse(error, headers)
-        if self.request.method == "HEAD":
-            response.body = ""
-        return response
 
 
 app = FrontDoor("front-door")

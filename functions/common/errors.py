@@ -2,6 +2,7 @@
 
     AppError
     ├── MalformedBody         400   the body is not what its content type says
+    ├── InvalidHeader         400   names the header that does not validate
     ├── Unauthenticated       401   no token, or one that does not verify
     ├── PermissionDenied      403   the token is good, the role is missing
     ├── NotFound              404   unknown, ill-formed or somebody else's
@@ -62,6 +63,10 @@ class AppError(Exception):
 
 class MalformedBody(AppError):
     status, title, default_code = 400, "Malformed body", "malformed_body"
+
+
+class InvalidHeader(AppError):
+    status, title, default_code = 400, "Invalid header", "invalid_header"
 
 
 class Unauthenticated(AppError):

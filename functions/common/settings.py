@@ -5,7 +5,7 @@ by name and without the value, because the value may be a secret.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 
@@ -22,14 +22,14 @@ def load(cls: type[T], environ: Mapping[str, str]) -> T:
     hints = get_type_hints(cls)
     values: dict[str, object] = {}
     mistakes: list[str] = []
-    for field in fields(cls):  # type: ignore[arg-type]  # a dataclass type; typeshed has no bound to say so
-        name = field.name.upper()
+    for entry in fields(cls):  # type: ignore[arg-type]  # a dataclass type; typeshed has no bound to say so
+        name = entry.name.upper()
         if name in environ:
             try:
-                values[field.name] = _PARSERS[hints[field.name]](environ[name])
+                values[entry.name] = _PARSERS[hints[entry.name]](environ[name])
             except ValueError as error:
                 mistakes.append(f"{name}: {error}")
-        elif _required(field):
+        elif _required(entry):
             mistakes.append(f"{name}: not set")
     if mistakes:
         raise SettingsError("; ".join(mistakes))
@@ -92,3 +92,13 @@ class HttpSettings:
     auth_rate_per_minute: int = 300
     max_body_bytes: int = 262_144
     cors_origins: tuple[str, ...] = ()
+    """Origins (scheme, host, port) whose pages may call the API, exactly as browsers spell them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencySettings:
+    """What an HTTP function with idempotent routes needs."""
+
+    idempotency_table: str
+    idempotency_secret: str = field(repr=False)
+    """Keys the hashes of callers, keys and requests; changing it makes kept answers unknown."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from functions.common.http.app import ServiceApp
-from functions.common.settings import HttpSettings, load
+from functions.common.settings import HttpSettings, IdempotencySettings, load
 from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, TEMPLATE, Function, tree
 
 GLOBAL = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
@@ -82,7 +82,12 @@ def settings_of(function: Function) -> list[type]:
     module = importlib.import_module(f"functions.{function.service}.bootstrap")
     names = loaded([known[name] for name in builders if isinstance(known[name], ast.FunctionDef)])
     found: list[type] = [getattr(module, name) for name in sorted(set(names))]
-    return [*found, HttpSettings] if isinstance(function.load(), ServiceApp) else found
+    app = function.load()
+    if isinstance(app, ServiceApp):
+        found.append(HttpSettings)
+        if any(spec.idempotent for spec in app.specs.values()):
+            found.append(IdempotencySettings)
+    return found
 
 
 def variables(classes: list[type], *, required: bool = False) -> set[str]:

@@ -1,18 +1,18 @@
 """The base of every HTTP app: a Chalice app that owns what all routes share.
 
-A request runs through `ServiceApp._answer`: body size → who is asking → rate limit (and cached read) → role → the
-handler. Every answer, an error's too, leaves through `_reply`. Handlers return a msgspec Struct, a JSON-like value or
-an `Answer`, and raise AppErrors.
+A request runs through `ServiceApp._answer`: body size → who is asking → rate limit (and cached read) → role →
+idempotency → the handler. Handlers return a msgspec Struct, a JSON-like value or an `Answer`, and raise AppErrors.
 """
 
 import base64
 import functools
+import json
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 from chalice.app import Chalice, Request, Response
@@ -22,6 +22,8 @@ from functions.common.cache import Cache, Cached, Entry, Limit, rate_limit_heade
 from functions.common.context import CORRELATION_HEADER, correlation_id, invocation
 from functions.common.errors import (
     AppError,
+    FieldError,
+    InvalidInput,
     MalformedBody,
     MethodNotAllowed,
     NotFound,
@@ -31,22 +33,20 @@ from functions.common.errors import (
     UnsupportedMediaType,
 )
 from functions.common.http.auth import Principal, TokenVerifier
+from functions.common.http.headers import SECURITY_HEADERS, checked, cors_headers
 from functions.common.http.problem import problem
-from functions.common.settings import HttpSettings, load
-from functions.common.validation import decode_object, parse, parse_query
+from functions.common.settings import HttpSettings, IdempotencySettings, SettingsError, load
+from functions.common.validation import MAX_NAME, decode_object, parse, parse_query
+
+if TYPE_CHECKING:
+    from functions.common.idempotency import Idempotency, KeptAnswer
 
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
 GATEWAY_SECONDS = 28.0
 """API Gateway gives up after 29 s: nobody waits longer for an answer."""
-SECURITY_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
-    "X-Content-Type-Options": "nosniff",
-}
+MIN_SECRET_CHARS = 16
 S = TypeVar("S", bound=msgspec.Struct)
 Handler = Callable[..., object]
 
@@ -116,6 +116,17 @@ class ServiceApp(Chalice):
     def verifier(self) -> TokenVerifier:
         return TokenVerifier(self.settings.jwks, self.settings.token_issuer, self.settings.token_audience)
 
+    @functools.cached_property
+    def idempotency(self) -> "Idempotency":
+        # Here, not above: PynamoDB costs 300 ms of cold start, and most requests have no key.
+        from functions.common.idempotency import Idempotency
+        from functions.common.idempotency_table import DynamoRecords
+
+        settings = load(IdempotencySettings, self._environ)
+        if len(settings.idempotency_secret) < MIN_SECRET_CHARS:
+            raise SettingsError(f"IDEMPOTENCY_SECRET: shorter than {MIN_SECRET_CHARS} characters")
+        return Idempotency(DynamoRecords(settings.idempotency_table), settings.idempotency_secret.encode())
+
     # Chalice's own signature is (path, **kwargs: Any); this one names what our routes may say.
     def route(  # type: ignore[override]
         self,
@@ -179,10 +190,16 @@ class ServiceApp(Chalice):
         logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
         asked = event.get("requestContext") or {}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        self._event = event
         left = context.get_remaining_time_in_millis() / 1000 - 0.5 if context else GATEWAY_SECONDS
         with invocation(headers.get(CORRELATION_HEADER.lower()), min(left, GATEWAY_SECONDS)):
             answer = self._route(event, context)
-            answer["headers"] = {**SECURITY_HEADERS, CORRELATION_HEADER: correlation_id(), **answer["headers"]}
+            answer["headers"] = {
+                **SECURITY_HEADERS,
+                **self._cors(headers.get("origin")),
+                CORRELATION_HEADER: correlation_id(),
+                **answer["headers"],
+            }
             if isinstance(answer["body"], bytes):
                 answer |= {"body": base64.b64encode(answer["body"]).decode(), "isBase64Encoded": True}
             log.info(
@@ -225,7 +242,11 @@ class ServiceApp(Chalice):
         return parse(cls, self.json_object())
 
     def read_query(self, cls: type[S]) -> S:
-        return parse_query(cls, self.query)
+        """The query as a `cls`; a parameter that is unknown, wrong or stands twice is named."""
+        given = self._event.get("multiValueQueryStringParameters") or {}
+        if repeated := [name[:MAX_NAME] for name, values in given.items() if len(values) > 1]:
+            raise InvalidInput.of(*(FieldError(name, "repeated", "It may stand only once.") for name in repeated))
+        return parse_query(cls, {name: values[0] for name, values in given.items()})
 
     @property
     def source_address(self) -> str:
@@ -243,32 +264,63 @@ class ServiceApp(Chalice):
 
     def _answer(self, spec: RouteSpec, handler: Handler, path_params: dict[str, str]) -> Response:
         headers: dict[str, str] = {}
-        try:
+
+        def perform() -> Response:
+            return _reply(handler(**path_params))
+
+        def admit() -> Response:
             self._check_body(spec)
             self.principal = Principal(cast(Any, "")) if spec.public else self._authenticate()
             headers.update(self._limit(spec))
             if spec.role and spec.role not in self.principal.roles:
                 raise PermissionDenied(f"This needs the role {spec.role}.")
-            return _reply(handler(**path_params), headers)
+            key = self.header("idempotency-key") if spec.idempotent else None
+            return perform() if key is None else self._once(key, lambda: self._told(perform))
+
+        response = self._told(admit)
+        response.headers = {**headers, **response.headers}
+        return response
+
+    def _told(self, work: Callable[[], Response]) -> Response:
+        """What `work` answers, or the problem that it raised."""
+        try:
+            return work()
         except AppError as error:
-            return self._refuse(error, headers)
+            return self._refuse(error)
         # The outermost edge: whatever it is, the caller learns nothing of it and the log learns all.
         except Exception:
             log.exception("unhandled", extra=logs.fields(route=self.request.path))
-            return self._refuse(AppError("Something went wrong on our side."), headers)
+            return self._refuse(AppError("Something went wrong on our side."))
+
+    def _once(self, key: str, perform: Callable[[], Response]) -> Response:
+        """Answers are kept per user; where anybody may ask, per address."""
+        caller = f"user {self.principal.user_id}" if self.principal.user_id else f"address {self.source_address}"
+        places = json.dumps([self.request.uri_params, self.query], sort_keys=True)
+        asked = (self.request.method, self.request.path, places, self.raw_body)
+        answer = self.idempotency.once(caller, key, asked, lambda: _kept(perform()))
+        headers: dict[str, str | list[str]] = {**answer.headers}
+        return Response(answer.body, headers, answer.status)
 
     def _authenticate(self) -> Principal:
         return self.verifier.verify(self.header("authorization"))
 
     def _check_body(self, spec: RouteSpec) -> None:
-        size = len(self.raw_body)
-        if size > self.settings.max_body_bytes:
-            raise PayloadTooLarge(f"The body has {size} bytes, {self.settings.max_body_bytes} are allowed.")
+        body, in_base64 = self._event.get("body") or "", self._event.get("isBase64Encoded")
+        self._check_size(len(body) // 4 * 3 - 2 if in_base64 else len(body))  # before it costs anything to decode
+        try:
+            size = len(self.raw_body)
+        except ValueError as error:
+            raise MalformedBody("The body is not UTF-8.") from error
+        self._check_size(size)
         if not size or self.request.method in ("GET", "HEAD", "DELETE"):
             return
         content_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
         if content_type not in spec.content_types:
             raise UnsupportedMediaType(f"The body must be {' or '.join(spec.content_types)}.")
+
+    def _check_size(self, size: int) -> None:
+        if size > self.settings.max_body_bytes:
+            raise PayloadTooLarge(f"The body has {size} bytes, {self.settings.max_body_bytes} are allowed.")
 
     def _limit(self, spec: RouteSpec) -> Mapping[str, str]:
         rates = {
@@ -286,9 +338,15 @@ class ServiceApp(Chalice):
             )
         return headers
 
-    def _refuse(self, error: AppError, headers: Mapping[str, str]) -> Response:
-        status, own_headers, body = problem(error, self.request.context.get("path", self.request.path))
-        return Response(body, {**headers, **own_headers}, status)
+    def _refuse(self, error: AppError) -> Response:
+        status, headers, body = problem(error, self.request.context.get("path", self.request.path))
+        return Response(body, headers, status)
+
+    def _cors(self, origin: str | None) -> Mapping[str, str]:
+        try:
+            return cors_headers(origin, self.settings.cors_origins)
+        except SettingsError:  # the answer tells of it already
+            return {}
 
 
 def _unrouted(asked: Mapping[str, Any], allowed: Sequence[str]) -> dict[str, Any]:  # Any: API Gateway's context
@@ -299,11 +357,18 @@ def _unrouted(asked: Mapping[str, Any], allowed: Sequence[str]) -> dict[str, Any
     return Response(body, {**headers}, status).to_dict()
 
 
-def _reply(result: object, headers: Mapping[str, str]) -> Response:
+def _reply(result: object) -> Response:
     answer = result if isinstance(result, Answer) else Answer(result)
+    headers = checked(answer.headers)
     if answer.body is None:
-        return Response("", {**headers, **answer.headers}, answer.status)
-    if isinstance(answer.body, str | bytes):
-        return Response(answer.body, {"Content-Type": JSON, **headers, **answer.headers}, answer.status)
-    text = msgspec.json.encode(answer.body).decode()
-    return Response(text, {"Content-Type": JSON, **headers, **answer.headers}, answer.status)
+        return Response("", {**headers}, answer.status)
+    text = answer.body if isinstance(answer.body, str | bytes) else msgspec.json.encode(answer.body).decode()
+    return Response(text, {"Content-Type": JSON, **headers}, answer.status)
+
+
+def _kept(response: Response) -> "KeptAnswer":
+    from functions.common.idempotency import KeptAnswer
+
+    return KeptAnswer(
+        response.status_code, {name: str(value) for name, value in response.headers.items()}, response.body
+    )

@@ -9,6 +9,7 @@ from functions.common.errors import (
     Conflict,
     DeadlineExceeded,
     FieldError,
+    InvalidHeader,
     InvalidInput,
     MalformedBody,
     MethodNotAllowed,
@@ -49,6 +50,7 @@ class StatusCode(IntEnum):
 TABLE: tuple[tuple[type[AppError], StatusCode], ...] = (
     (InvalidInput, StatusCode.INVALID_ARGUMENT),
     (MalformedBody, StatusCode.INVALID_ARGUMENT),
+    (InvalidHeader, StatusCode.INVALID_ARGUMENT),
     (UnsupportedMediaType, StatusCode.INVALID_ARGUMENT),
     (PayloadTooLarge, StatusCode.OUT_OF_RANGE),
     (Unauthenticated, StatusCode.UNAUTHENTICATED),

@@ -108,8 +108,14 @@ def test_a_get_answers_json_with_the_headers_of_every_answer(app: ServiceApp) ->
     assert SECURITY_HEADERS.items() <= result.headers.items()
 
 
-def test_of_a_repeated_query_parameter_the_last_counts(app: ServiceApp) -> None:
-    assert request(app, "GET", "/things", query={"limit": ["5", "6"]}, bearer=token()).json["limit"] == 6
+def test_a_repeated_and_an_unknown_query_parameter_are_422_and_named(app: ServiceApp) -> None:
+    repeated = request(app, "GET", "/things", query={"limit": ["5", "6"]}, bearer=token())
+    unknown = request(app, "GET", "/things", query={"limit": "5", "limit[$gt]": "1", "q' OR 1": ""}, bearer=token())
+
+    assert_problem(repeated, 422, "invalid_input")
+    assert repeated.json["errors"] == [{"field": "limit", "code": "repeated", "message": "It may stand only once."}]
+    assert_problem(unknown, 422, "invalid_input")
+    assert unknown.fields == {"limit[$gt]", "q' OR 1"}
 
 
 def test_a_handler_says_status_and_headers(app: ServiceApp) -> None:
