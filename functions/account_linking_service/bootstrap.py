@@ -1,6 +1,6 @@
 """Settings of the service's functions, and the one place where their dependencies are built, on the first call.
 
-Three functions, three builders: none needs the settings or the rights of another.
+No function needs the settings or the rights of another, so each part has a builder of its own.
 """
 
 import os
@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import cache
 
 from functions.account_linking_service.model import Schedule
-from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister
+from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister, PersonalData
 from functions.common import aws
 from functions.common.clock import SystemClock
 from functions.common.outbox import Outbox
@@ -43,6 +43,14 @@ class RegisterSettings:
     links_table: str
     rpc_broker: str
     refresh_interval_seconds: int = 21_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalSettings:
+    """AccountRpc: what exports and deletes all that is kept of a user."""
+
+    links_table: str
+    link_keys_table: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,14 @@ def register() -> LinkRegister:
     links = LinkTable(settings.links_table, clock)
     schedule = Schedule(timedelta(seconds=settings.refresh_interval_seconds), secrets.SystemRandom().random)
     return LinkRegister(links, Outbox(links, _publisher(settings.rpc_broker)), clock, schedule)
+
+
+@cache
+def personal() -> PersonalData:
+    from functions.account_linking_service.table import UserLinkTable
+
+    settings = load(PersonalSettings, os.environ)
+    return PersonalData(UserLinkTable(settings.links_table, settings.link_keys_table, SystemClock()))
 
 
 @cache

@@ -86,6 +86,10 @@ class AlreadyLinked(Exception):
         self.link_id = link_id
 
 
+class UserGone(Exception):
+    """The user was deleted: nothing of theirs is written any more."""
+
+
 class Unreadable(Exception):
     """The key or the cipher text is not what was once sealed for this link."""
 
@@ -175,6 +179,27 @@ class Link:
     def revoked(self, now: datetime) -> "Link":
         state = next_state(self.state, LinkEvent.UNLINKED)
         return replace(self, state=state, status_detail="", updated_at=now, version=self.version + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLink:
+    """What is kept of a link, for its user to see; of an unlinked one little is left. Instants as RFC 3339 text."""
+
+    link_id: LinkId
+    provider_id: ProviderId
+    account_identifier: str | None
+    """Masked."""
+    nickname: str | None
+    state: str
+    status_detail: str | None
+    last_success_at: str | None
+    last_attempt_at: str | None
+    next_refresh_at: str | None
+    consecutive_failures: int
+    bill_count: int
+    created_at: str
+    updated_at: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from functions.account_linking_service import bootstrap
 from functions.account_linking_service.model import Link, LinkEvent, OpenedLink, Outcome, UserId
-from functions.account_linking_service.service import CredentialsDoor, LinkRegister
+from functions.account_linking_service.service import CredentialsDoor, LinkRegister, PersonalData
 from functions.common.clock import parse_rfc3339, rfc3339
 from functions.common.errors import FieldError, InvalidInput
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
@@ -22,7 +22,14 @@ from functions.contracts.rpc.accounts_pb2 import (
     OpenRequest,
     RecordOutcomeRequest,
 )
-from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
+from functions.contracts.rpc.common_pb2 import (
+    ExportUserReply,
+    ExportUserRequest,
+    FlushOutboxReply,
+    FlushOutboxRequest,
+    PurgeUserReply,
+    PurgeUserRequest,
+)
 
 EVENTS = {
     accounts_pb2.OUTCOME_KIND_SUCCESS: LinkEvent.SUCCEEDED,
@@ -33,8 +40,9 @@ CODE = re.compile(r"[a-z0-9_]{0,64}")
 
 
 class AccountsServicer:
-    def __init__(self, register: LinkRegister) -> None:
+    def __init__(self, register: LinkRegister, personal: PersonalData) -> None:
         self._register = register
+        self._personal = personal
 
     def GetLinkedAccounts(self, request: GetLinkedAccountsRequest, _context: RpcContext) -> GetLinkedAccountsReply:
         links = self._register.get_linked_accounts(UserId(request.user_id)) if request.user_id else ()
@@ -56,6 +64,14 @@ class AccountsServicer:
         published, more = self._register.flush_outbox(request.limit)
         return FlushOutboxReply(published=published, more=more)
 
+    def ExportUser(self, request: ExportUserRequest, _context: RpcContext) -> ExportUserReply:
+        page = self._personal.export_user(_user(request.user_id), request.cursor)
+        return ExportUserReply(json=page.json, next_cursor=page.next_cursor)
+
+    def PurgeUser(self, request: PurgeUserRequest, _context: RpcContext) -> PurgeUserReply:
+        deleted, more = self._personal.purge_user(_user(request.user_id))
+        return PurgeUserReply(deleted=deleted, more=more)
+
 
 class CredentialsServicer:
     def __init__(self, door: CredentialsDoor) -> None:
@@ -67,7 +83,7 @@ class CredentialsServicer:
 
 
 def _build_accounts() -> AccountsServicer:
-    return AccountsServicer(bootstrap.register())
+    return AccountsServicer(bootstrap.register(), bootstrap.personal())
 
 
 def _build_credentials() -> CredentialsServicer:
@@ -76,6 +92,13 @@ def _build_credentials() -> CredentialsServicer:
 
 handler = LambdaRpcHandler(accounts_pb2.DESCRIPTOR.services_by_name["Accounts"], _build_accounts)
 credentials_handler = LambdaRpcHandler(accounts_pb2.DESCRIPTOR.services_by_name["Credentials"], _build_credentials)
+
+
+def _user(user_id: str) -> UserId:
+    """Raises InvalidInput when it is empty."""
+    if not user_id:
+        raise InvalidInput.of(FieldError("user_id", "missing", "This field is required."))
+    return UserId(user_id)
 
 
 def _outcome(request: RecordOutcomeRequest) -> Outcome:

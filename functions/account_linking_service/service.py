@@ -4,7 +4,7 @@ import contextvars
 import hashlib
 import hmac
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Protocol, TypedDict
@@ -15,6 +15,7 @@ from functions.account_linking_service.model import (
     PROVIDER_ID,
     AccountHash,
     AlreadyLinked,
+    HeldLink,
     Link,
     LinkChanged,
     LinkId,
@@ -26,14 +27,15 @@ from functions.account_linking_service.model import (
     SealedLink,
     Secrets,
     Unreadable,
+    UserGone,
     UserId,
     mask,
     normalised,
 )
 from functions.common import cursor as cursors
-from functions.common import logs
+from functions.common import logs, personal
 from functions.common.clock import Clock
-from functions.common.errors import Conflict, FieldError, InvalidInput, NotFound, Unavailable
+from functions.common.errors import Conflict, FieldError, InvalidInput, NotFound, Unauthenticated, Unavailable
 from functions.common.ids import is_id, new_id
 from functions.common.outbox import Outbox, Pending
 from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
@@ -66,7 +68,7 @@ class LinkWriter(LinkReader, Protocol):
     """For the API function, which alone adds and removes links."""
 
     def add(self, link: Link, sealed: Sealed, events: Sequence[str]) -> Pending:
-        """Raises AlreadyLinked when the user has linked the account before."""
+        """Raises AlreadyLinked when the user has linked the account before, UserGone when the user was deleted."""
         ...
 
     def remove(self, seen: Link, revoked: Link, events: Sequence[str]) -> Pending:
@@ -87,6 +89,22 @@ class LinkRecorder(LinkReader, Protocol):
 
     def lease_due(self, now: datetime, until: datetime, limit: int) -> tuple[Sequence[Link], bool]:
         """Links due at `now`, made due again at `until`; and whether there are more."""
+        ...
+
+
+class UserLinks(Protocol):
+    """All that is kept of one user."""
+
+    def held(self, user_id: UserId, after: str) -> Iterator[HeldLink]:
+        """Unlinked ones too, oldest first, those whose id is greater than `after`."""
+        ...
+
+    def mark_gone(self, user_id: UserId) -> None:
+        """From now on no link of the user is added."""
+        ...
+
+    def delete(self, user_id: UserId, limit: int) -> int:
+        """Deletes at most `limit` items with their keys; answers how many."""
         ...
 
 
@@ -176,6 +194,8 @@ class AccountLinking:
         except AlreadyLinked as error:
             detail = f"This account is linked already, as {error.link_id}."
             raise Conflict(detail, code="already_linked") from error
+        except UserGone as error:
+            raise Unauthenticated("This user was deleted.", code="user_gone") from error
         log.info("account_linked", extra=logs.fields(link_id=link.link_id, provider_id=provider_id))
         self._outbox.send([pending])
         return link
@@ -261,6 +281,25 @@ class LinkRegister:
         if owner is None:
             raise _unknown()
         return owner
+
+
+class PersonalData:
+    """What users may ask of everything that is kept of them: to see it, and to have it deleted."""
+
+    def __init__(self, links: UserLinks) -> None:
+        self._links = links
+
+    def export_user(self, user_id: UserId, cursor: str) -> personal.ExportPage:
+        """Never what the user gave to link: only the door to credentials may read it, and only to call the utility."""
+        held = self._links.held(user_id, personal.after(cursor))
+        return personal.export_page(["links"], (personal.Record(link.link_id, "links", link) for link in held))
+
+    def purge_user(self, user_id: UserId) -> tuple[int, bool]:
+        """How many items went, and whether there are more. Marked first: a link that is added later is refused."""
+        self._links.mark_gone(user_id)
+        deleted = self._links.delete(user_id, personal.PURGED_AT_ONCE)
+        log.info("user_purged", extra=logs.fields(items=deleted))
+        return deleted, deleted == personal.PURGED_AT_ONCE
 
 
 class CredentialsDoor:

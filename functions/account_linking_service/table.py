@@ -2,13 +2,14 @@
 
 LinksTable     user_id  lnk_…         a link, or the tombstone of one
 LinksTable     user_id  acct#<hash>   says which link holds this account of this user
+LinksTable     user_id  user#gone     the user was deleted: no link is added any more (ends by `expires_at`)
 LinkKeysTable  link_id                the link's data key, wrapped; deleting it shreds the link's credentials
 """
 
 import random
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
@@ -22,6 +23,7 @@ from functions.account_linking_service.model import (
     TOMBSTONE_LIFETIME,
     AccountHash,
     AlreadyLinked,
+    HeldLink,
     Link,
     LinkChanged,
     LinkId,
@@ -29,11 +31,13 @@ from functions.account_linking_service.model import (
     ProviderId,
     Sealed,
     SealedLink,
+    UserGone,
     UserId,
 )
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
 from functions.common.errors import Unavailable
 from functions.common.outbox import OUTBOX_SHARDS, Pending
+from functions.common.personal import GONE, GONE_LIFETIME
 from functions.common.table import ConditionFailed, OutboxMixin, bind, translated
 
 DUE_SHARDS = 16
@@ -270,6 +274,7 @@ class LinkingTable(LinkTable):
         key = self._keys(link.link_id, wrapped_key=sealed.wrapped_key)
 
         def write(transaction: TransactWrite) -> None:
+            transaction.condition_check(self._links, link.user_id, GONE, condition=LinkItem.link_id.does_not_exist())
             transaction.save(mark, condition=MarkItem.link_id.does_not_exist())
             transaction.save(item, condition=LinkItem.link_id.does_not_exist())
             transaction.save(key, condition=LinkKeyItem.link_id.does_not_exist())
@@ -316,6 +321,8 @@ class LinkingTable(LinkTable):
     def _held(self, link: Link) -> Exception:
         """Who holds the account; somebody who let go of it in this very moment is worth another try by the caller."""
         with translated():
+            if any(self._links.query(link.user_id, LinkItem.link_id == GONE, consistent_read=True)):
+                return UserGone(link.user_id)
             try:
                 mark = self._marks.get(link.user_id, MARK + link.account_hash, consistent_read=True)
             except DoesNotExist:
@@ -338,6 +345,47 @@ class LinkingTable(LinkTable):
                     time.sleep(pause * (1 + random.random()))  # noqa: S311  # jitter
                 else:
                     return
+
+
+class UserLinkTable:
+    """All that stands in a user's partition: to show it to its user, and to end it."""
+
+    def __init__(self, links_table: str, link_keys_table: str, clock: Clock) -> None:
+        self._links = bind(LinkItem, links_table)
+        self._keys = bind(LinkKeyItem, link_keys_table)
+        self._clock = clock
+
+    def held(self, user_id: UserId, after: str) -> Iterator[HeldLink]:
+        start = f"{after}!" if after else FIRST
+        lives = LinkItem.expires_at.does_not_exist() | (LinkItem.expires_at > self._clock.now())
+        with translated():
+            found = self._links.query(user_id, LinkItem.link_id.between(start, LAST), lives, consistent_read=True)
+            yield from map(_held, found)
+
+    def mark_gone(self, user_id: UserId) -> None:
+        mark = self._links(user_id, GONE)
+        ends = self._clock.now() + GONE_LIFETIME
+        try:
+            with translated():
+                mark.update([LinkItem.expires_at.set(ends)], condition=LinkItem.link_id.does_not_exist())
+        except ConditionFailed:
+            return  # marked by a run before
+
+    def delete(self, user_id: UserId, limit: int) -> int:
+        with translated():
+            found = self._links.query(
+                user_id, consistent_read=True, attributes_to_get=["user_id", "link_id"], limit=limit + 1
+            )
+            items = [item for item in found if item.link_id != GONE][:limit]
+            # Keys first: a run that is cut off in between finds the links again, which nobody can open any more.
+            with self._keys.batch_write() as batch:
+                for item in items:
+                    if not item.link_id.startswith(MARK):
+                        batch.delete(self._keys(item.link_id))
+            with self._links.batch_write() as batch:
+                for item in items:
+                    batch.delete(item)
+        return len(items)
 
 
 class SealedLinkTable:
@@ -407,6 +455,25 @@ def _link(item: LinkItem) -> Link:
         bill_count=int(item.bill_count),
         created_at=parse_rfc3339(item.created_at),
         updated_at=parse_rfc3339(item.updated_at),
+        version=int(item.version),
+    )
+
+
+def _held(item: LinkItem) -> HeldLink:
+    return HeldLink(
+        link_id=LinkId(item.link_id),
+        provider_id=ProviderId(item.provider_id),
+        account_identifier=item.account_identifier,
+        nickname=item.nickname,
+        state=item.state,
+        status_detail=item.status_detail or None,
+        last_success_at=item.last_success_at,
+        last_attempt_at=item.last_attempt_at,
+        next_refresh_at=item.next_refresh_at,
+        consecutive_failures=int(item.consecutive_failures),
+        bill_count=int(item.bill_count),
+        created_at=item.created_at,
+        updated_at=item.updated_at,
         version=int(item.version),
     )
 

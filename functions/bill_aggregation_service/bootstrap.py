@@ -10,6 +10,7 @@ from functions.common.settings import load
 
 if TYPE_CHECKING:
     from functions.bill_aggregation_service.adapters.base import HttpClient
+    from functions.bill_aggregation_service.personal import PersonalData
     from functions.bill_aggregation_service.refresh import Accounts, Refresher
     from functions.bill_aggregation_service.service import Bills
     from functions.bill_aggregation_service.table import BillTable
@@ -81,6 +82,13 @@ def refresher() -> "Refresher":
         clock=SystemClock(),
         fetch_seconds=settings().fetch_timeout_seconds,
     )
+
+
+@cache
+def personal() -> "PersonalData":
+    from functions.bill_aggregation_service.personal import PersonalData
+
+    return PersonalData(table(), answer_cache())
 
 
 @cache

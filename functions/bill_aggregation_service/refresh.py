@@ -47,6 +47,10 @@ class LinkMoved(Exception):
     """Somebody wrote the link's record since it was read: read again."""
 
 
+class UserGone(Exception):
+    """The user was deleted: nothing of theirs is written any more."""
+
+
 class LinkStore(Protocol):
     def link(self, user_id: UserId, link_id: LinkId) -> Link | None: ...
 
@@ -54,7 +58,7 @@ class LinkStore(Protocol):
 
     def save(self, before: Link, after: Link, changes: Sequence[Change] = ()) -> Sequence[Pending]:
         """Writes a link's record and its bills; answers the bills' events. Raises LinkMoved when the record does not
-        stand as in `before` any more."""
+        stand as in `before` any more, UserGone when it would be the first of a user who was deleted."""
         ...
 
 
@@ -200,6 +204,8 @@ class Refresher:
                 return planned, ()
             try:
                 return planned, self.store.save(link, planned.link, planned.changes)
+            except UserGone as error:
+                raise NotFound("The user was deleted.", code="link_not_found") from error
             except LinkMoved:
                 self.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311  # jitter, no secret
         raise Unavailable("The link's bills keep changing; try again.", code="link_busy")

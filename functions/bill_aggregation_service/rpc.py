@@ -2,6 +2,7 @@
 
 from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.model import LinkId, Outcome, ProviderId, UserId
+from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.refresh import Refresher
 from functions.bill_aggregation_service.service import Bills
 from functions.common.errors import FieldError, InvalidInput
@@ -14,7 +15,14 @@ from functions.contracts.rpc.bills_pb2 import (
     RefreshLinkReply,
     RefreshLinkRequest,
 )
-from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
+from functions.contracts.rpc.common_pb2 import (
+    ExportUserReply,
+    ExportUserRequest,
+    FlushOutboxReply,
+    FlushOutboxRequest,
+    PurgeUserReply,
+    PurgeUserRequest,
+)
 
 BILLS = DESCRIPTOR.services_by_name["Bills"]
 OUTCOMES = {Outcome.SUCCESS: "fresh", Outcome.FAILED: "failed", Outcome.ACTION_REQUIRED: "action_required"}
@@ -22,10 +30,11 @@ MAX_FLUSH = 500
 
 
 class BillsServicer:
-    def __init__(self, refresher: Refresher, bills: Bills, outbox: Outbox) -> None:
+    def __init__(self, refresher: Refresher, bills: Bills, outbox: Outbox, personal: PersonalData) -> None:
         self._refresher = refresher
         self._bills = bills
         self._outbox = outbox
+        self._personal = personal
 
     def RefreshLink(self, request: RefreshLinkRequest, context: RpcContext) -> RefreshLinkReply:  # noqa: ARG002
         _named(user_id=request.user_id, link_id=request.link_id)
@@ -55,6 +64,16 @@ class BillsServicer:
         published, more = self._outbox.flush(min(max(request.limit, 1), MAX_FLUSH))
         return FlushOutboxReply(published=published, more=more)
 
+    def ExportUser(self, request: ExportUserRequest, context: RpcContext) -> ExportUserReply:  # noqa: ARG002
+        _named(user_id=request.user_id)
+        page = self._personal.export_user(UserId(request.user_id), request.cursor)
+        return ExportUserReply(json=page.json, next_cursor=page.next_cursor)
+
+    def PurgeUser(self, request: PurgeUserRequest, context: RpcContext) -> PurgeUserReply:  # noqa: ARG002
+        _named(user_id=request.user_id)
+        deleted, more = self._personal.purge_user(UserId(request.user_id))
+        return PurgeUserReply(deleted=deleted, more=more)
+
 
 def _named(**ids: str) -> None:
     """Raises InvalidInput naming each id that is empty."""
@@ -63,4 +82,8 @@ def _named(**ids: str) -> None:
         raise InvalidInput.of(*missing)
 
 
-handler = LambdaRpcHandler(BILLS, lambda: BillsServicer(bootstrap.refresher(), bootstrap.service(), bootstrap.outbox()))
+def _build() -> BillsServicer:
+    return BillsServicer(bootstrap.refresher(), bootstrap.service(), bootstrap.outbox(), bootstrap.personal())
+
+
+handler = LambdaRpcHandler(BILLS, _build)

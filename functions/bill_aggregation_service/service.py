@@ -27,6 +27,7 @@ from functions.bill_aggregation_service.refresh import (
     LinkStore,
     Refreshed,
     Refresher,
+    UserGone,
 )
 from functions.bill_aggregation_service.rules import quality_notes, status_of, zone_of
 from functions.common import cursor, logs
@@ -138,6 +139,8 @@ class Bills:
                     self.store.save(known, told)
             except LinkMoved:
                 continue
+            except UserGone:
+                return False
             if revoked:
                 # The tombstone stands: what is deleted does not come back, and a run cut off here is taken up again.
                 deleted = self.store.delete_bills(user_id, link_id)

@@ -4,6 +4,7 @@
     bill#<key>                b#<day>#<period start>#<key>                   a bill in its present version
     ver#<key>#<version, 5>    –                                              a version before
     link#<link_id>            l#<link_id>; none once the account is gone     a link's record, or its tombstone
+    user#gone                 –                                              the user was deleted; ends by `expires_at`
 
 One descending query of by_due finds all links, then the newest bills. Writes to a link and its bills are made one after
 the other by the link's `revision`. A bill's content is kept as the canonical JSON that its hash is made of.
@@ -16,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
-from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
@@ -37,20 +38,24 @@ from functions.bill_aggregation_service.model import (
     Source,
     UserId,
 )
-from functions.bill_aggregation_service.refresh import LinkMoved
+from functions.bill_aggregation_service.refresh import LinkMoved, UserGone
 from functions.bill_aggregation_service.rules import canonical_json
 from functions.bill_aggregation_service.upsert import Change
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
 from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.table import ConditionFailed, OutboxMixin, bind, translated
+from functions.common.personal import GONE, GONE_LIFETIME, Record
+from functions.common.table import ConditionFailed, OutboxMixin, bind, code_of, translated
 
 BILLS, LINKS, VERSIONS = "bill#", "link#", "ver#"
+KINDS = {BILLS: "bills", LINKS: "links", VERSIONS: "versions"}
+"""What an export calls them."""
 AFTER_ALL = "~"
 """Sorts behind every character of a sort key."""
 MAX_ACTIONS = 100
 OUTBOX_GRACE = timedelta(seconds=60)
 """As long as the writer itself is given to send its events."""
 PAGE_MARGIN = 25
+HELD_PAGE = 500
 CONFLICT = ("TransactionConflict", "TransactionConflictException")
 
 
@@ -112,6 +117,8 @@ class Item(OutboxMixin, Model):
     bill_count = NumberAttribute(null=True)
     revision = NumberAttribute(null=True)
     gone = BooleanAttribute(null=True)
+    # the mark of a deleted user
+    expires_at = TTLAttribute(null=True)
 
 
 class BillTable:
@@ -147,8 +154,13 @@ class BillTable:
             created = sum(change.replaced is None for change in chunk)
             halfway = replace(before, provider_id=after.provider_id, bill_count=written.bill_count + created)
             following = replace(after if number == len(chunks) else halfway, revision=written.revision + 1)
-            with _moved():
-                self._write(written, following, chunk)
+            try:
+                with _moved():
+                    self._write(written, following, chunk)
+            except LinkMoved as error:
+                if not written.revision and self._is_gone(written.user_id):
+                    raise UserGone from error
+                raise
             written = following
         return [_pending(change.bill) for change in changes]
 
@@ -180,6 +192,45 @@ class BillTable:
                     deleted += 1
         return deleted
 
+    # --- all of a user ---
+
+    def held(self, user_id: UserId, after: str) -> Iterator[Record]:
+        later = Item.sk > after if after else None
+        with translated():
+            for item in self._items.query(user_id, later, consistent_read=True, page_size=HELD_PAGE):
+                if item.sk != GONE:
+                    yield Record(item.sk, KINDS[item.sk.partition("#")[0] + "#"], _row(item))
+
+    def mark_gone(self, user_id: UserId) -> None:
+        ends = self._clock.now() + GONE_LIFETIME
+        try:
+            with translated():
+                self._items(user_id, GONE).update([Item.expires_at.set(ends)], condition=Item.sk.does_not_exist())
+        except ConditionFailed:
+            return  # marked by a run before
+
+    def delete(self, user_id: UserId, limit: int) -> int:
+        """Links first: without its link's record, no bill can be written any more."""
+        links = self._delete(user_id, Item.sk.startswith(LINKS), limit)
+        return links + self._delete(user_id, None, limit - links)
+
+    def _delete(self, user_id: UserId, which: Condition | None, limit: int) -> int:
+        if not limit:
+            return 0
+        with translated():
+            found = self._items.query(
+                user_id, which, consistent_read=True, attributes_to_get=["user_id", "sk"], limit=limit + 1
+            )
+            items = [item for item in found if item.sk != GONE][:limit]
+            with self._items.batch_write() as batch:
+                for item in items:
+                    batch.delete(item)
+        return len(items)
+
+    def _is_gone(self, user_id: UserId) -> bool:
+        with translated():
+            return any(self._items.query(user_id, Item.sk == GONE, consistent_read=True))
+
     # --- outbox ---
 
     def pending_events(self, limit: int) -> Sequence[Pending]:
@@ -208,12 +259,16 @@ class BillTable:
     def _write(self, before: Link, after: Link, changes: Sequence[Change]) -> None:
         now = rfc3339(self._clock.now())
         stands = Item.revision == before.revision if before.revision else Item.sk.does_not_exist()
-        if not changes:
+        if before.revision and not changes:
             _link_item(after, now).save(condition=stands)
             return
         # The model's own connection: a second one would cost a second botocore client.
         connection = self._items._get_connection().connection  # noqa: SLF001
         with TransactWrite(connection=connection) as transaction:
+            if not before.revision:
+                # What is there already is deleted with its user, and its revision with it; only a first write of a
+                # link needs the mark.
+                transaction.condition_check(self._items, before.user_id, GONE, condition=Item.sk.does_not_exist())
             transaction.save(_link_item(after, now), condition=stands)
             for change in changes:
                 transaction.save(_bill_item(change.bill), condition=_still(change.replaced))
@@ -233,7 +288,7 @@ def _moved() -> Iterator[None]:
                 yield
             except PynamoDBException as error:
                 reasons = error.cancellation_reasons if isinstance(error, TransactWriteError) else []
-                if {error.cause_response_code, *(reason.code for reason in reasons if reason)}.isdisjoint(CONFLICT):
+                if {code_of(error), *(reason.code for reason in reasons if reason)}.isdisjoint(CONFLICT):
                     raise
                 raise LinkMoved from error
     except ConditionFailed as error:
@@ -241,14 +296,14 @@ def _moved() -> Iterator[None]:
 
 
 def _chunks(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """As many changes as fit a transaction beside the link's record; a new version takes two places."""
+    """As many changes as fit a transaction beside the link's record and the mark; a new version takes two places."""
     chunk: list[Change] = []
-    places = 1
+    places = 2
     for change in changes:
         size = 2 if change.replaced else 1
         if places + size > MAX_ACTIONS:
             yield chunk
-            chunk, places = [], 1
+            chunk, places = [], 2
         chunk.append(change)
         places += size
     if chunk:

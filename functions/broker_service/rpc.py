@@ -17,6 +17,7 @@ from functions.contracts.rpc.broker_pb2 import (
     RecordJobResultReply,
     RecordJobResultRequest,
 )
+from functions.contracts.rpc.common_pb2 import ExportUserReply, ExportUserRequest, PurgeUserReply, PurgeUserRequest
 
 
 class BrokerServicer:
@@ -42,6 +43,14 @@ class BrokerServicer:
         job = self._jobs.record_job_result(UserId(request.user_id), JobId(request.job_id), result)
         return RecordJobResultReply(state=job.state)
 
+    def ExportUser(self, request: ExportUserRequest, _context: RpcContext) -> ExportUserReply:
+        page = self._jobs.export_user(_user(request.user_id), request.cursor)
+        return ExportUserReply(json=page.json, next_cursor=page.next_cursor)
+
+    def PurgeUser(self, request: PurgeUserRequest, _context: RpcContext) -> PurgeUserReply:
+        deleted, more = self._jobs.purge_user(_user(request.user_id))
+        return PurgeUserReply(deleted=deleted, more=more)
+
 
 def _read(number: int, event: Event) -> CloudEvent:
     try:
@@ -54,6 +63,13 @@ def _read(number: int, event: Event) -> CloudEvent:
             path = f"events[{number}].{name}"
             raise InvalidInput.of(FieldError(path, "differs", "The event's document says otherwise."))
     return document
+
+
+def _user(user_id: str) -> UserId:
+    """Raises InvalidInput when it is empty."""
+    if not user_id:
+        raise InvalidInput.of(FieldError("user_id", "missing", "This field is required."))
+    return UserId(user_id)
 
 
 def _outcome(text: str) -> Outcome:

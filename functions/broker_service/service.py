@@ -1,7 +1,7 @@
 """Use cases of the broker: ask for a refresh, follow its job, emit events."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from functions.broker_service.model import (
     Outcome,
     UserId,
 )
-from functions.common import logs
+from functions.common import logs, personal
 from functions.common.clock import Clock
 from functions.common.errors import AppError, Conflict, FieldError, InvalidInput, NotFound, Unavailable
 from functions.common.ids import is_id, new_id
@@ -55,6 +55,14 @@ class JobTable(Protocol):
         """The job is not the running one for its links any more."""
         ...
 
+    def held(self, user_id: UserId, after: str) -> Iterator[Job]:
+        """All jobs of the user, oldest first, those whose id is greater than `after`."""
+        ...
+
+    def delete(self, user_id: UserId, limit: int) -> int:
+        """Deletes at most `limit` of the user's items; answers how many."""
+        ...
+
 
 class Jobs:
     def __init__(self, table: JobTable, clock: Clock) -> None:
@@ -76,6 +84,16 @@ class Jobs:
             self._table.release(job)
             log.info("job_finished", extra=logs.fields(job_id=job_id, state=job.state, total=job.total))
         return job
+
+    def export_user(self, user_id: UserId, cursor: str) -> personal.ExportPage:
+        held = self._table.held(user_id, personal.after(cursor))
+        return personal.export_page(["items"], (personal.Record(job.job_id, "items", job) for job in held))
+
+    def purge_user(self, user_id: UserId) -> tuple[int, bool]:
+        """How many items went, and whether there are more."""
+        deleted = self._table.delete(user_id, personal.PURGED_AT_ONCE)
+        log.info("user_purged", extra=logs.fields(items=deleted))
+        return deleted, deleted == personal.PURGED_AT_ONCE
 
     def _known_job(self, user_id: UserId, job_id: JobId, link_id: LinkId) -> Job:
         job = self._table.get(user_id, job_id)

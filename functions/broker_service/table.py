@@ -6,7 +6,7 @@ running#<hash of links> job_id of the job that was last started for this set of 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ from pynamodb.transactions import TransactWrite
 from functions.broker_service.model import Job, JobId, LinkId, LinkResult, Outcome, UserId
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
 from functions.common.table import ConditionFailed, bind, translated
+
+JOB = "job#"
 
 
 class JobItem(Model):
@@ -105,6 +107,22 @@ class DynamoJobTable:
         except ConditionFailed:
             return  # a later job has taken the place already
 
+    def held(self, user_id: UserId, after: str) -> Iterator[Job]:
+        with translated():
+            jobs = JobItem.sk > _job_key(JobId(after)) if after else JobItem.sk.startswith(JOB)
+            for item in self._job.query(user_id, jobs, consistent_read=True):
+                if item.sk.startswith(JOB) and item.expires_at > self._now():
+                    yield _job(item)
+
+    def delete(self, user_id: UserId, limit: int) -> int:
+        with translated(), self._job.batch_write() as batch:
+            items = list(
+                self._job.query(user_id, consistent_read=True, attributes_to_get=["user_id", "sk"], limit=limit)
+            )
+            for item in items:
+                batch.delete(item)
+        return len(items)
+
     def _item(self, job: Job) -> JobItem:
         return self._job(
             job.user_id,
@@ -158,7 +176,7 @@ def _result(link_id: LinkId, stored: Mapping[str, Any]) -> LinkResult:  # Any: t
 
 
 def _job_key(job_id: JobId) -> str:
-    return f"job#{job_id}"
+    return f"{JOB}{job_id}"
 
 
 def _running_key(link_ids: Sequence[LinkId]) -> str:

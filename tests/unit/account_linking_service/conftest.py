@@ -12,8 +12,15 @@ from mypy_boto3_kms import KMSClient
 
 from functions.account_linking_service.customer_params import CustomerParam
 from functions.account_linking_service.model import ProviderId, Schedule
-from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister
-from functions.account_linking_service.table import LinkingTable, LinkItem, LinkKeyItem, LinkTable, SealedLinkTable
+from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister, PersonalData
+from functions.account_linking_service.table import (
+    LinkingTable,
+    LinkItem,
+    LinkKeyItem,
+    LinkTable,
+    SealedLinkTable,
+    UserLinkTable,
+)
 from functions.account_linking_service.vault import KmsVault
 from functions.common.errors import NotFound
 from functions.common.outbox import Outbox
@@ -50,6 +57,7 @@ class World:
     linking: AccountLinking
     register: LinkRegister
     door: CredentialsDoor
+    personal: PersonalData
 
 
 @cache
@@ -82,4 +90,5 @@ def world(kms: KMSClient, key_id: str) -> World:
         table, providers, vault, outbox, clock, lookup_key=b"a lookup key of the tests", max_links=3
     )
     door = CredentialsDoor(SealedLinkTable(LINKS, KEYS), vault)
-    return World(kms, key_id, clock, publisher, providers, table, vault, linking, register, door)
+    personal = PersonalData(UserLinkTable(LINKS, KEYS, clock))
+    return World(kms, key_id, clock, publisher, providers, table, vault, linking, register, door, personal)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from functions.account_linking_service import bootstrap
-from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister
+from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister, PersonalData
 from functions.common.settings import SettingsError
 
 API = {
@@ -19,7 +19,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in (*API, "REFRESH_INTERVAL_SECONDS", "MAX_LINKS_PER_USER"):
         monkeypatch.delenv(name, raising=False)
     yield
-    for build in (bootstrap.linking, bootstrap.register, bootstrap.door):
+    for build in (bootstrap.linking, bootstrap.register, bootstrap.personal, bootstrap.door):
         build.cache_clear()
 
 
@@ -39,6 +39,11 @@ def test_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_rpcs_need_neither_keys_nor_kms(monkeypatch: pytest.MonkeyPatch) -> None:
     set_env(monkeypatch, "LINKS_TABLE", "RPC_BROKER", REFRESH_INTERVAL_SECONDS="60")
     assert isinstance(bootstrap.register(), LinkRegister)
+
+
+def test_personal_data_needs_tables_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_env(monkeypatch, "LINKS_TABLE", "LINK_KEYS_TABLE")
+    assert isinstance(bootstrap.personal(), PersonalData)
 
 
 def test_credentials_need_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ CREDENTIALS = accounts_pb2.DESCRIPTOR.services_by_name["Credentials"]
 @pytest.fixture
 def accounts(world: World, monkeypatch: pytest.MonkeyPatch) -> Stub:
     monkeypatch.setattr(bootstrap, "register", lambda: world.register)
+    monkeypatch.setattr(bootstrap, "personal", lambda: world.personal)
     return Stub(ACCOUNTS, LoopbackChannel(LambdaRpcHandler(ACCOUNTS, rpc._build_accounts)))
 
 

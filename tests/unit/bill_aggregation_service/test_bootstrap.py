@@ -23,6 +23,7 @@ BUILDERS = (
     bootstrap.refresher,
     bootstrap.accounts,
     bootstrap.outbox,
+    bootstrap.personal,
     bootstrap.table,
     bootstrap.answer_cache,
 )

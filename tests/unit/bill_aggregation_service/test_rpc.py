@@ -3,7 +3,9 @@
 import pytest
 
 from functions.bill_aggregation_service.adapters.base import BadCredentials
+from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.rpc import BILLS, BillsServicer, handler
+from functions.bill_aggregation_service.table import BillTable
 from functions.common.errors import InvalidInput, NotFound
 from functions.common.rpc.client import Stub
 from functions.common.rpc.server import LambdaRpcHandler
@@ -25,7 +27,8 @@ def world() -> World:
 
 @pytest.fixture
 def bills(world: World) -> Stub:
-    served = LambdaRpcHandler(BILLS, lambda: BillsServicer(world.refresher, world.bills, world.outbox))
+    personal = PersonalData(BillTable("bills", world.clock), world.cache)  # see test_personal.py
+    served = LambdaRpcHandler(BILLS, lambda: BillsServicer(world.refresher, world.bills, world.outbox, personal))
     return Stub(BILLS, LoopbackChannel(served))
 
 

@@ -1,7 +1,7 @@
 """A job table in memory, linked accounts as the RPC serves them, and a broker made of both."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from functions.broker_service.bootstrap import ACCOUNTS
@@ -54,6 +54,15 @@ class FakeJobTable:
         key = job.user_id, frozenset(job.link_ids)
         if self.running.get(key) == job.job_id:
             del self.running[key]
+
+    def held(self, user_id: UserId, after: str) -> Iterator[Job]:
+        yield from (job for (owner, job_id), job in sorted(self.jobs.items()) if owner == user_id and job_id > after)
+
+    def delete(self, user_id: UserId, limit: int) -> int:
+        found = [key for key in self.jobs if key[0] == user_id][:limit]
+        for key in found:
+            del self.jobs[key]
+        return len(found)
 
 
 class FakeAccounts:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from functions.broker_service.model import JobState
@@ -16,8 +18,9 @@ from functions.contracts.rpc.broker_pb2 import (
     RecordJobResultReply,
     RecordJobResultRequest,
 )
+from functions.contracts.rpc.common_pb2 import ExportUserReply, ExportUserRequest, PurgeUserReply, PurgeUserRequest
 from tests.support.fakes import FakeClock, LoopbackChannel
-from tests.unit.broker_service.fakes import ANNA, GAS, POWER, World
+from tests.unit.broker_service.fakes import ANNA, BERT, GAS, POWER, World
 
 
 @pytest.fixture
@@ -99,3 +102,36 @@ def test_record_job_result_with_an_unknown_outcome(broker: Stub) -> None:
     with pytest.raises(InvalidInput) as raised:
         broker.call("RecordJobResult", a_result("job_1", "splendid"), RecordJobResultReply)
     assert [error.field for error in raised.value.errors] == ["outcome"]
+
+
+def test_export_user(world: World, broker: Stub) -> None:
+    world.link(ANNA, POWER, GAS)
+    job = world.refreshes.request_refresh(ANNA, None)
+    broker.call("RecordJobResult", a_result(job.job_id), RecordJobResultReply)
+
+    reply = broker.call("ExportUser", ExportUserRequest(user_id=ANNA), ExportUserReply)
+
+    (shown,) = json.loads(reply.json)["items"]
+    assert (shown["job_id"], shown["link_ids"], shown["results"][0]["created"]) == (job.job_id, sorted([GAS, POWER]), 3)
+    assert reply.next_cursor == ""
+    others = broker.call("ExportUser", ExportUserRequest(user_id=BERT), ExportUserReply)
+    assert others.json == b'{"items":[]}'
+
+
+def test_purge_user(world: World, broker: Stub) -> None:
+    world.link(ANNA, POWER)
+    world.link(BERT, GAS)
+    world.refreshes.request_refresh(ANNA, None)
+    kept = world.refreshes.request_refresh(BERT, None)
+
+    first, again = (broker.call("PurgeUser", PurgeUserRequest(user_id=ANNA), PurgeUserReply) for _ in range(2))
+
+    assert (first.deleted, first.more, again.deleted) == (1, False, 0)
+    assert world.jobs.get_job(BERT, kept.job_id) == kept
+
+
+@pytest.mark.parametrize("method", ["ExportUser", "PurgeUser"])
+def test_nobody_is_exported_or_purged(broker: Stub, method: str) -> None:
+    request = ExportUserRequest() if method == "ExportUser" else PurgeUserRequest()
+    with pytest.raises(InvalidInput):
+        broker.call(method, request, ExportUserReply)

@@ -177,3 +177,23 @@ def test_a_table_that_does_not_answer(clock: FakeClock) -> None:
 def test_record_job_result_of_an_unknown_job(table: DynamoJobTable, clock: FakeClock) -> None:
     with pytest.raises(NotFound):
         Jobs(table, clock).record_job_result(ANNA, JobId("job_1"), a_result(clock, POWER))
+
+
+def test_what_is_held_on_a_user(table: DynamoJobTable, clock: FakeClock) -> None:
+    jobs = [a_job(clock, f"job_{number}", LinkId(f"lnk_{number}")) for number in range(3)]
+    for job in jobs:
+        table.start(job, instead_of=None)
+
+    assert list(table.held(ANNA, "")) == jobs
+    assert list(table.held(ANNA, "job_1")) == jobs[2:]
+    assert list(table.held(BERT, "")) == []
+    clock.advance(timedelta(days=1))
+    assert list(table.held(ANNA, "")) == []
+
+
+def test_all_of_a_user_is_deleted_in_parts(table: DynamoJobTable, clock: FakeClock) -> None:
+    for number in range(3):
+        table.start(a_job(clock, f"job_{number}", LinkId(f"lnk_{number}")), instead_of=None)
+
+    assert [table.delete(ANNA, 4) for _ in range(3)] == [4, 2, 0]  # jobs, and what says which of them runs
+    assert JobItem.count() == 0
