@@ -30,18 +30,26 @@ PACKAGES = ROOT / "build" / "packages"
 LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
 # other parts that no function needs: cffi's compiler (its backend is a file of its own), the native copies of a
-# detector of encodings that nothing calls, protobuf's description of itself, tables that zoneinfo does not read
+# detector of encodings that nothing calls, protobuf's description of itself, tables that zoneinfo does not read, what
+# of cryptography nothing imports
 TRIMMED = (
     "*.dist-info",
     "bin",
     "cffi",
     "charset_normalizer/*.so",
     "charset_normalizer/cli",
+    "cryptography/fernet.py",
+    "cryptography/hazmat/asn1",
+    "cryptography/hazmat/bindings/openssl",
+    "cryptography/hazmat/primitives/kdf",
+    "cryptography/hazmat/primitives/twofactor",
+    "cryptography/x509/ocsp.py",
     "defusedxml/[e-x]*.py",
     "google/protobuf/compiler",
     "google/protobuf/*_pb2.py",
     "google/protobuf/json_format.py",
     "google/protobuf/internal/*_benchmark.py",
+    "redis/ocsp.py",
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/*.zi",
     "tzdata/zoneinfo/leapseconds",

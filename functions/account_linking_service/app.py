@@ -22,6 +22,7 @@ app = ServiceApp("account-linking-service")
     returns=LinkedAccount,
     status=201,
     errors=[404, 409],
+    idempotent=True,
     summary="Link a utility account",
 )
 def link_account() -> Answer:

@@ -18,6 +18,7 @@ app = ServiceApp("broker-service")
     headers=["Location"],
     status=202,
     errors=[404, 409],
+    idempotent=True,
     summary="Fetch bills anew, of all accounts or of some",
 )
 def request_refresh() -> object:

@@ -19,6 +19,7 @@ JWKS_SECONDS = 300
     returns=UserReply,
     status=201,
     errors=[409],
+    idempotent=True,
     summary="Register",
 )
 def register() -> object:

@@ -28,6 +28,7 @@ def get_provider(provider_id: str) -> object:
     returns=ProviderReply,
     status=201,
     errors=[409],
+    idempotent=True,
     summary="Enter a utility into the registry",
 )
 def create_provider() -> object:
