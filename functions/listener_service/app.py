@@ -20,6 +20,11 @@ def project(event: SQSEvent) -> BatchResponse:
     return process_batch("project", event, bootstrap.projecting().project)
 
 
+@app.on_sqs_message(queue="PurgeQueue", batch_size=10, name="purge")
+def purge(event: SQSEvent) -> BatchResponse:
+    return process_batch("purge", event, bootstrap.purging().purge)
+
+
 @app.schedule("rate(1 minute)", name="sweep")
 def sweep(event: CloudWatchEvent) -> dict[str, object]:
     return run_scheduled("sweep", event, lambda: asdict(bootstrap.sweeping().sweep()))

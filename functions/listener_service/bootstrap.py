@@ -8,12 +8,13 @@ from functions.common.clock import SystemClock
 from functions.common.publisher import BrokerPublisher
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import load
-from functions.contracts.rpc import accounts_pb2, bills_pb2, broker_pb2
-from functions.listener_service.service import Projecting, Refreshing, Sweeping
+from functions.contracts.rpc import accounts_pb2, bills_pb2, broker_pb2, users_pb2
+from functions.listener_service.service import Projecting, Purging, Refreshing, Sweeping
 
 ACCOUNTS = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
 BILLS = bills_pb2.DESCRIPTOR.services_by_name["Bills"]
 BROKER = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
+USERS = users_pb2.DESCRIPTOR.services_by_name["Users"]
 UTILITY_SECONDS = 60.0
 """Reading bills and deleting them take long: bounded only by the function's own time."""
 
@@ -30,10 +31,19 @@ class ProjectionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeSettings:
+    rpc_accounts: str
+    rpc_bills: str
+    rpc_broker: str
+    rpc_users: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSettings:
     rpc_accounts: str
     rpc_bills: str
     rpc_broker: str
+    rpc_users: str
 
 
 @cache
@@ -49,11 +59,25 @@ def projecting() -> Projecting:
 
 
 @cache
+def purging() -> Purging:
+    settings = load(PurgeSettings, os.environ)
+    return Purging(
+        holders={
+            "accounts": Stub(ACCOUNTS, channel_to(settings.rpc_accounts)),
+            "bills": Stub(BILLS, channel_to(settings.rpc_bills), UTILITY_SECONDS),
+            "jobs": Stub(BROKER, channel_to(settings.rpc_broker)),
+        },
+        users=Stub(USERS, channel_to(settings.rpc_users)),
+    )
+
+
+@cache
 def sweeping() -> Sweeping:
     settings = load(SweepSettings, os.environ)
     return Sweeping(
         accounts=Stub(ACCOUNTS, channel_to(settings.rpc_accounts)),
         bills=Stub(BILLS, channel_to(settings.rpc_bills)),
+        users=Stub(USERS, channel_to(settings.rpc_users)),
         publisher=BrokerPublisher(Stub(BROKER, channel_to(settings.rpc_broker))),
         clock=SystemClock(),
     )

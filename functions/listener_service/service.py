@@ -5,7 +5,7 @@ idempotent in the services that own them, and due links are leased.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from functions.common import logs
@@ -18,6 +18,7 @@ from functions.common.worker import UnknownEventError
 from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
 from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import CloudEvent, unwrap, wrap
+from functions.contracts.events.users import UserDeletedV1
 from functions.contracts.rpc.accounts_pb2 import ListDueReply, ListDueRequest
 from functions.contracts.rpc.bills_pb2 import (
     ProjectLinkReply,
@@ -26,7 +27,12 @@ from functions.contracts.rpc.bills_pb2 import (
     RefreshLinkRequest,
 )
 from functions.contracts.rpc.broker_pb2 import RecordJobResultReply, RecordJobResultRequest
-from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
+from functions.contracts.rpc.common_pb2 import (
+    FlushOutboxReply,
+    FlushOutboxRequest,
+    PurgeUserReply,
+    PurgeUserRequest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +128,41 @@ class Projecting:
         log.info("projected", extra=fields)
 
 
+class Purging:
+    def __init__(self, *, holders: Mapping[str, Stub], users: Stub) -> None:
+        """`holders`: who holds data of users, by name, in the order in which they are asked."""
+        self._holders = holders
+        self._users = users
+
+    def purge(self, event: CloudEvent) -> None:
+        """Has everything deleted that is held on a user. Raises AppError when it must be tried again.
+
+        A service that is down keeps none of the others from deleting theirs. The user service comes last, and only
+        after all others: what it still holds says that the deletion is not done.
+        """
+        if event.type != UserDeletedV1.TYPE:
+            raise UnknownEventError(f"purge takes no {event.type}")
+        user_id = unwrap(event, UserDeletedV1).user_id
+        failures: list[AppError] = []
+        for name, holder in self._holders.items():
+            try:
+                self._purge_user(name, holder, user_id)
+            except AppError as error:
+                failures.append(error)
+                log.warning("purge_part_failed", extra=logs.fields(user_id=user_id, part=name, reason=error.code))
+        if failures:
+            raise failures[0]
+        self._purge_user("users", self._users, user_id)
+
+    def _purge_user(self, name: str, holder: Stub, user_id: str) -> None:
+        deleted, more = 0, True
+        while more:
+            reply = holder.call("PurgeUser", PurgeUserRequest(user_id=user_id), PurgeUserReply)
+            deleted += reply.deleted
+            more = reply.more
+        log.info("purged", extra=logs.fields(user_id=user_id, part=name, items=deleted))
+
+
 @dataclass(slots=True, kw_only=True)
 class SweepReport:
     due: int = 0
@@ -130,14 +171,16 @@ class SweepReport:
     """Of these, how many got their refresh asked for; the others come up again when their lease ends."""
     account_items: int = 0
     bill_items: int = 0
+    user_items: int = 0
     """Items that got rid of events left behind."""
     failed_parts: tuple[str, ...] = ()
 
 
 class Sweeping:
-    def __init__(self, *, accounts: Stub, bills: Stub, publisher: Publisher, clock: Clock) -> None:
+    def __init__(self, *, accounts: Stub, bills: Stub, users: Stub, publisher: Publisher, clock: Clock) -> None:
         self._accounts = accounts
         self._bills = bills
+        self._users = users
         self._publisher = publisher
         self._clock = clock
 
@@ -152,6 +195,7 @@ class Sweeping:
             ("due_links", self._request_due),
             ("account_outbox", self._flush_accounts),
             ("bill_outbox", self._flush_bills),
+            ("user_outbox", self._flush_users),
         )
         for number, (name, part) in enumerate(parts):
             waiting = len(parts) - 1 - number
@@ -186,6 +230,11 @@ class Sweeping:
     def _flush_bills(self, report: SweepReport) -> bool:
         reply = _flush(self._bills)
         report.bill_items += reply.published
+        return reply.more
+
+    def _flush_users(self, report: SweepReport) -> bool:
+        reply = _flush(self._users)
+        report.user_items += reply.published
         return reply.more
 
 

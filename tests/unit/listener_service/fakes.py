@@ -16,16 +16,40 @@ from functions.contracts.rpc.bills_pb2 import (
     RefreshLinkRequest,
 )
 from functions.contracts.rpc.broker_pb2 import RecordJobResultReply, RecordJobResultRequest
-from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
-from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER
-from functions.listener_service.service import Projecting, Refreshing, Sweeping
+from functions.contracts.rpc.common_pb2 import (
+    FlushOutboxReply,
+    FlushOutboxRequest,
+    PurgeUserReply,
+    PurgeUserRequest,
+)
+from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, USERS
+from functions.listener_service.service import Projecting, Purging, Refreshing, Sweeping
 from tests.support.fakes import FakeClock, FakePublisher, LoopbackChannel
 
 
-class FakeBills:
+class Holder:
+    """Holds `items` things on every user and deletes a hundred at a time; notes its name in the `purges` of all."""
+
+    def __init__(self, name: str, purges: list[tuple[str, str]]) -> None:
+        self.name = name
+        self.purges = purges
+        self.items = 0
+        self.purge_error: AppError | None = None
+
+    def PurgeUser(self, request: PurgeUserRequest, _context: RpcContext) -> PurgeUserReply:
+        if self.purge_error:
+            raise self.purge_error
+        self.purges.append((self.name, request.user_id))
+        deleted = min(self.items, 100)
+        self.items -= deleted
+        return PurgeUserReply(deleted=deleted, more=bool(self.items))
+
+
+class FakeBills(Holder):
     """`replies` and `errors` by link id."""
 
-    def __init__(self) -> None:
+    def __init__(self, purges: list[tuple[str, str]]) -> None:
+        super().__init__("bills", purges)
         self.refreshed: list[str] = []
         self.projected: list[ProjectLinkRequest] = []
         self.replies: dict[str, RefreshLinkReply] = {}
@@ -50,8 +74,9 @@ class FakeBills:
         return FlushOutboxReply(published=self.unsent.pop(0), more=bool(self.unsent))
 
 
-class FakeBroker:
-    def __init__(self) -> None:
+class FakeBroker(Holder):
+    def __init__(self, purges: list[tuple[str, str]]) -> None:
+        super().__init__("broker", purges)
         self.results: list[RecordJobResultRequest] = []
         self.error: AppError | None = None
 
@@ -62,10 +87,20 @@ class FakeBroker:
         return RecordJobResultReply(state="running")
 
 
-class FakeAccounts:
+class FakeUsers(Holder):
+    def __init__(self, purges: list[tuple[str, str]]) -> None:
+        super().__init__("users", purges)
+        self.unsent = [0]
+
+    def FlushOutbox(self, _request: FlushOutboxRequest, _context: RpcContext) -> FlushOutboxReply:
+        return FlushOutboxReply(published=self.unsent.pop(0), more=bool(self.unsent))
+
+
+class FakeAccounts(Holder):
     """`due`: one list of link ids per call of ListDue."""
 
-    def __init__(self) -> None:
+    def __init__(self, purges: list[tuple[str, str]]) -> None:
+        super().__init__("accounts", purges)
         self.due: list[list[str]] = [[]]
         self.asked: list[ListDueRequest] = []
         self.unsent = [0]
@@ -84,15 +119,22 @@ class FakeAccounts:
 
 class World:
     def __init__(self) -> None:
-        self.bills, self.broker, self.accounts = FakeBills(), FakeBroker(), FakeAccounts()
+        self.purges: list[tuple[str, str]] = []
+        """Service and user of each call of PurgeUser that was done."""
+        self.bills, self.broker = FakeBills(self.purges), FakeBroker(self.purges)
+        self.accounts, self.users = FakeAccounts(self.purges), FakeUsers(self.purges)
         self.publisher = FakePublisher()
         self.bills_channel = LoopbackChannel(LambdaRpcHandler(BILLS, lambda: self.bills))
         bills = Stub(BILLS, self.bills_channel)
         broker = Stub(BROKER, LoopbackChannel(LambdaRpcHandler(BROKER, lambda: self.broker)))
         accounts = Stub(ACCOUNTS, LoopbackChannel(LambdaRpcHandler(ACCOUNTS, lambda: self.accounts)))
+        users = Stub(USERS, LoopbackChannel(LambdaRpcHandler(USERS, lambda: self.users)))
         self.refreshing = Refreshing(bills, broker)
         self.projecting = Projecting(bills)
-        self.sweeping = Sweeping(accounts=accounts, bills=bills, publisher=self.publisher, clock=FakeClock())
+        self.purging = Purging(holders={"accounts": accounts, "bills": bills, "jobs": broker}, users=users)
+        self.sweeping = Sweeping(
+            accounts=accounts, bills=bills, users=users, publisher=self.publisher, clock=FakeClock()
+        )
 
 
 class FakeContext:

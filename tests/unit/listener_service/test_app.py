@@ -12,6 +12,7 @@ from functions.common.errors import AppError, Unavailable
 from functions.contracts.events.accounts import AccountLinkedV1
 from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import CloudEvent, wrap
+from functions.contracts.events.users import UserDeletedV1
 from functions.listener_service import app as listener
 from functions.listener_service import bootstrap
 from tests.support.fakes import FakeClock
@@ -22,6 +23,7 @@ from tests.unit.listener_service.fakes import FakeContext, World, gone, schedule
 def _wired(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "refreshing", lambda: world.refreshing)
     monkeypatch.setattr(bootstrap, "projecting", lambda: world.projecting)
+    monkeypatch.setattr(bootstrap, "purging", lambda: world.purging)
     monkeypatch.setattr(bootstrap, "sweeping", lambda: world.sweeping)
 
 
@@ -86,12 +88,23 @@ def test_each_call_belongs_to_its_events_correlation_id(world: World) -> None:
     assert {call.correlation_id for call in world.bills_channel.calls} == {event.correlationid for event in events}
 
 
+def test_purge_reports_only_what_failed(world: World) -> None:
+    world.broker.purge_error = Unavailable("down")
+    deleted = wrap(UserDeletedV1(user_id="usr_1"), FakeClock().now())
+
+    assert failures(listener.purge(sqs_event([deleted, "poison"]), FakeContext())) == ["msg-0", "msg-1"]
+    world.broker.purge_error = None
+    assert failures(listener.purge(sqs_event([deleted, "poison"]), FakeContext())) == ["msg-1"]
+
+
 def test_sweep_answers_its_counts(world: World) -> None:
     world.accounts.due = [["lnk_1"]]
 
     answer = listener.sweep(schedule_event(), FakeContext())
 
-    assert answer == {"due": 1, "requested": 1, "account_items": 0, "bill_items": 0, "failed_parts": ()}
+    assert answer == {
+        "due": 1, "requested": 1, "account_items": 0, "bill_items": 0, "user_items": 0, "failed_parts": (),
+    }  # fmt: skip
     json.dumps(answer)
 
 
@@ -102,7 +115,7 @@ def test_the_artefact_needs_chalice_msgspec_and_protobuf_only() -> None:
         "    sys.modules[name] = None\n"
         "import functions.listener_service.app\n"
         "from functions.listener_service import bootstrap\n"
-        "bootstrap.refreshing(), bootstrap.projecting(), bootstrap.sweeping()\n"
+        "bootstrap.refreshing(), bootstrap.projecting(), bootstrap.purging(), bootstrap.sweeping()\n"
         "foreign = {n for n in sys.modules if n.startswith('functions.') and '_service' in n}\n"
         "assert all(n.startswith('functions.listener_service') for n in foreign), foreign\n"
     )
@@ -110,6 +123,7 @@ def test_the_artefact_needs_chalice_msgspec_and_protobuf_only() -> None:
         "RPC_BILLS": "lambda:b",
         "RPC_BROKER": "lambda:b",
         "RPC_ACCOUNTS": "lambda:a",
+        "RPC_USERS": "lambda:u",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -4,9 +4,9 @@ import pytest
 
 from functions.common.settings import SettingsError
 from functions.listener_service import bootstrap
-from functions.listener_service.service import Projecting, Refreshing, Sweeping
+from functions.listener_service.service import Projecting, Purging, Refreshing, Sweeping
 
-BUILDERS = (bootstrap.refreshing, bootstrap.projecting, bootstrap.sweeping)
+BUILDERS = (bootstrap.refreshing, bootstrap.projecting, bootstrap.purging, bootstrap.sweeping)
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def _nothing_built() -> Iterator[None]:
 
 
 def test_each_function_needs_only_what_it_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RPC_BILLS", "RPC_BROKER", "RPC_ACCOUNTS"):
+    for name in ("RPC_BILLS", "RPC_BROKER", "RPC_ACCOUNTS", "RPC_USERS"):
         monkeypatch.delenv(name, raising=False)
 
     monkeypatch.setenv("RPC_BILLS", "lambda:bills")
@@ -31,4 +31,10 @@ def test_each_function_needs_only_what_it_calls(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SettingsError, match="RPC_ACCOUNTS"):
         bootstrap.sweeping()
     monkeypatch.setenv("RPC_ACCOUNTS", "lambda:accounts")
+    with pytest.raises(SettingsError, match="RPC_USERS"):
+        bootstrap.sweeping()
+    with pytest.raises(SettingsError, match="RPC_USERS"):
+        bootstrap.purging()
+    monkeypatch.setenv("RPC_USERS", "lambda:users")
+    assert isinstance(bootstrap.purging(), Purging)
     assert isinstance(bootstrap.sweeping(), Sweeping)

@@ -7,6 +7,7 @@ from functions.common.worker import UnknownEventError
 from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
 from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import CloudEvent, EventData, unwrap, wrap
+from functions.contracts.events.users import UserDeletedV1
 from functions.contracts.rpc.bills_pb2 import RefreshLinkReply
 from functions.listener_service.service import LEASE_SECONDS, SweepReport
 from tests.support.fakes import FakeClock
@@ -122,6 +123,57 @@ def test_project_tells_the_aggregator(world: World, told: CloudEvent, state: str
     assert (request.state, request.status_detail, request.version) == (state, detail, version)
 
 
+DELETED = event(UserDeletedV1(user_id="usr_1"))
+
+
+def test_purge_asks_every_service_and_the_user_service_last(world: World) -> None:
+    world.purging.purge(DELETED)
+
+    assert world.purges == [("accounts", "usr_1"), ("bills", "usr_1"), ("broker", "usr_1"), ("users", "usr_1")]
+
+
+def test_purge_asks_until_there_is_no_more(world: World) -> None:
+    world.bills.items = 250
+
+    world.purging.purge(DELETED)
+
+    assert world.bills.items == 0
+    assert [name for name, _ in world.purges] == ["accounts", "bills", "bills", "bills", "broker", "users"]
+
+
+def test_a_service_that_is_down_stops_the_end_but_not_the_others(world: World) -> None:
+    world.accounts.purge_error = Unavailable("down")
+    world.bills.purge_error = DeadlineExceeded("slow")
+
+    with pytest.raises(Unavailable):
+        world.purging.purge(DELETED)
+    assert world.purges == [("broker", "usr_1")]
+
+    world.accounts.purge_error = world.bills.purge_error = None
+    world.purging.purge(DELETED)
+    assert [name for name, _ in world.purges[1:]] == ["accounts", "bills", "broker", "users"]
+
+
+def test_a_user_service_that_is_down_has_the_purge_run_again(world: World) -> None:
+    world.users.purge_error = Unavailable("down")
+
+    with pytest.raises(Unavailable):
+        world.purging.purge(DELETED)
+
+
+def test_a_purge_that_takes_too_long_is_tried_again(world: World) -> None:
+    world.bills.items = 10**9
+
+    with invocation(None, 0.3), pytest.raises(DeadlineExceeded):
+        world.purging.purge(DELETED)
+    assert ("users", "usr_1") not in world.purges
+
+
+def test_purge_takes_no_other_event(world: World) -> None:
+    with pytest.raises(UnknownEventError):
+        world.purging.purge(UNLINKED)
+
+
 def test_sweep_asks_for_every_due_link(world: World) -> None:
     world.accounts.due = [["lnk_1", "lnk_2"], ["lnk_3"]]
 
@@ -138,8 +190,9 @@ def test_sweep_asks_for_every_due_link(world: World) -> None:
 def test_sweep_sends_what_was_left_behind(world: World) -> None:
     world.accounts.unsent = [100, 7]
     world.bills.unsent = [100, 100, 0]
+    world.users.unsent = [2]
 
-    assert world.sweeping.sweep() == SweepReport(account_items=107, bill_items=200)
+    assert world.sweeping.sweep() == SweepReport(account_items=107, bill_items=200, user_items=2)
 
 
 def test_sweep_counts_links_whose_event_was_refused(world: World) -> None:
