@@ -9,6 +9,7 @@ Wheels are those of the interpreter that will run them: the host's for the embed
 
 import compileall
 import hashlib
+import importlib.util
 import os
 import py_compile
 import re
@@ -58,6 +59,13 @@ TRIMMED = (
     "**/__pycache__",
     "**/*.pyi",
 )
+# Files that a service answers with: place in its folder → where it comes from, in the project or in a package.
+ASSETS: dict[str, dict[str, tuple[str, str]]] = {
+    "broker_service": {
+        "assets/openapi.json": ("", "docs/openapi/openapi.json"),
+        "assets/rapidoc.js": ("flask_openapi3_rapidoc", "templates/rapidoc/js/rapidoc-min.js"),
+    }
+}
 # What a cold start imports goes as byte code, without docstrings, in place of its source: that halves the import and
 # costs half as much again of zipped size, where byte code beside the source would cost three times it. The rest is
 # imported rarely, or costs little.
@@ -172,6 +180,8 @@ def own_package(service: str, python: str) -> Path:
     for path in sorted(path for part in parts for path in (part, *part.rglob("*"))):
         if path.is_file() and path.parent.name != "__pycache__":
             digest.update(f"{path.relative_to(FUNCTIONS)}|{len(path.read_bytes())}|".encode() + path.read_bytes())
+    for place, source in assets(service).items():
+        digest.update(f"{place}|{source.stat().st_size}|".encode() + source.read_bytes())
     target = PACKAGES / service / digest.hexdigest()[:12]
     if target.exists():
         return target
@@ -184,10 +194,28 @@ def own_package(service: str, python: str) -> Path:
             shutil.copytree(part, package / part.name, ignore=SOURCES_LEFT_OUT)
         else:
             shutil.copy2(part, package)
+    for place, source in assets(service).items():
+        (package / service / place).parent.mkdir(exist_ok=True)
+        shutil.copy2(source, package / service / place)
     if python == host_python():
         _compile(package, scratch)
     scratch.rename(target)
     return target
+
+
+def assets(service: str) -> dict[str, Path]:
+    """Place in the service's folder → the file that goes there."""
+    return {place: _folder_of(package) / path for place, (package, path) in ASSETS.get(service, {}).items()}
+
+
+def _folder_of(package: str) -> Path:
+    """Of an installed package, which is not imported; without a name, of the project."""
+    if not package:
+        return ROOT
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise Failure(f"The package {package} is not installed", "It stands in requirements/dev.txt: run make again")
+    return Path(spec.origin).parent
 
 
 def _link(source: str, target: str) -> None:

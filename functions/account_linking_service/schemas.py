@@ -28,7 +28,7 @@ class LoginCredentials(Struct, kw_only=True, forbid_unknown_fields=True):
 
 class LinkAccount(Struct, kw_only=True, forbid_unknown_fields=True):
     provider_id: str
-    params: dict[str, object]
+    params: dict[str, Annotated[object, Meta(extra_json_schema={"type": "string"})]]
     """Text by name of each of the provider's `customer_params`."""
     credentials: LoginCredentials
     nickname: Annotated[str, Meta(max_length=60, pattern=r"\S")] | None = None

@@ -1,12 +1,14 @@
 """Routes of the broker: commands that outlast a request, the jobs that tell how they go on, the health check."""
 
 from functions.broker_service import bootstrap
+from functions.broker_service.api_docs import HTML
 from functions.broker_service.model import JobId, UserId
 from functions.broker_service.schemas import Health, JobView, RequestRefresh
 from functions.common.clock import SystemClock, rfc3339
 from functions.common.http.app import Answer, ServiceApp
 
 app = ServiceApp("broker-service")
+DOCS_SECONDS = 300
 
 
 @app.route(
@@ -36,3 +38,15 @@ def get_job(job_id: str) -> object:
 @app.route("/health", methods=["GET"], public=True, returns=Health, summary="Whether the API answers")
 def health() -> object:
     return Health(status="ok", version=bootstrap.version(), time=rfc3339(SystemClock().now()))
+
+
+@app.route("/openapi.json", methods=["GET"], public=True, summary="This document")
+def get_openapi() -> object:
+    return Answer(bootstrap.api_docs().openapi, headers={"Cache-Control": f"public, max-age={DOCS_SECONDS}"})
+
+
+@app.route("/docs", methods=["GET"], public=True, produces=HTML, summary="This document as a page")
+def get_docs() -> object:
+    page = bootstrap.api_docs().page
+    headers = {"Cache-Control": f"public, max-age={DOCS_SECONDS}", "Content-Security-Policy": page.policy}
+    return Answer(page.html, headers={"Content-Type": HTML, **headers})

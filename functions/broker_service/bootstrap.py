@@ -3,7 +3,9 @@
 import os
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
+from functions.broker_service.api_docs import ApiDocs
 from functions.broker_service.service import Emitter, Jobs, JobTable, Refreshes
 from functions.common import aws
 from functions.common.clock import SystemClock
@@ -39,6 +41,11 @@ class HealthSettings:
 @cache
 def version() -> str:
     return load(HealthSettings, os.environ).version
+
+
+@cache
+def api_docs() -> ApiDocs:
+    return ApiDocs(Path(__file__).parent / "assets")
 
 
 @cache

@@ -18,7 +18,7 @@ SEVEN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # DESIGN §3: all others need a token
 PUBLIC = {
     ("POST", "/users"), ("POST", "/auth/login"), ("POST", "/auth/refresh"), ("GET", "/.well-known/jwks.json"),
-    ("GET", "/health"),
+    ("GET", "/health"), ("GET", "/openapi.json"), ("GET", "/docs"),
 }  # fmt: skip
 
 

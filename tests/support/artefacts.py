@@ -15,6 +15,7 @@ INPUTS = (
     ROOT / "requirements" / "functions.txt",
     ROOT / "infra" / "artefacts.py",
     ROOT / "template.yaml",
+    ROOT / "docs" / "openapi" / "openapi.json",
 )
 # what the Lambda runtime brings: boto3 and what that needs
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
