@@ -41,7 +41,6 @@ TRIMMED = (
     "charset_normalizer/cli",
     "cryptography/fernet.py",
     "cryptography/hazmat/asn1",
-    "cryptography/hazmat/bindings/openssl",
     "cryptography/hazmat/primitives/kdf",
     "cryptography/hazmat/primitives/twofactor",
     "cryptography/x509/ocsp.py",
