@@ -149,17 +149,20 @@ class Purging:
                 self._purge_user(name, holder, user_id)
             except AppError as error:
                 failures.append(error)
-                log.warning("purge_part_failed", extra=logs.fields(user_id=user_id, part=name, reason=error.code))
         if failures:
             raise failures[0]
         self._purge_user("users", self._users, user_id)
 
     def _purge_user(self, name: str, holder: Stub, user_id: str) -> None:
         deleted, more = 0, True
-        while more:
-            reply = holder.call("PurgeUser", PurgeUserRequest(user_id=user_id), PurgeUserReply)
-            deleted += reply.deleted
-            more = reply.more
+        try:
+            while more:
+                reply = holder.call("PurgeUser", PurgeUserRequest(user_id=user_id), PurgeUserReply)
+                deleted += reply.deleted
+                more = reply.more
+        except AppError as error:
+            log.warning("purge_part_failed", extra=logs.fields(user_id=user_id, part=name, reason=error.code))
+            raise
         log.info("purged", extra=logs.fields(user_id=user_id, part=name, items=deleted))
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any  # Any: JSON that functions take and answer
@@ -91,6 +92,34 @@ class Platform:
             return not any(int(count) for count in counts.values())
 
         await_value(empty, QUEUE_SECONDS, f"an empty {queue}")
+
+    @contextmanager
+    def stopped(self, function: str) -> Iterator[None]:
+        """Whoever calls the function meanwhile is turned away."""
+        name = self.ids[function]
+        self._lambda.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+        try:
+            yield
+        finally:
+            self._lambda.delete_function_concurrency(FunctionName=name)
+
+    @contextmanager
+    def impatient(self, queue: str) -> Iterator[None]:
+        """The queue delivers again after two seconds what was not handled."""
+        url = self.ids[queue]
+        usual = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
+        try:
+            yield
+        finally:
+            self.sqs.set_queue_attributes(QueueUrl=url, Attributes=usual)
+
+    def items(self, *but: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every item of every table but these, with the table's name in template.yaml."""
+        for name, table in self.ids.items():
+            if name.endswith("Table") and name not in but:
+                for page in self.dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+                    yield from ((name, item) for item in page["Items"])
 
     def log_lines(self, function: str) -> Iterator[str]:
         """What the function has logged since the tests began."""
