@@ -4,6 +4,7 @@ The shapes are msgspec Structs (`schemas.py` of each service): msgspec checks ty
 gathers its verdicts field by field, because msgspec itself stops at the first.
 """
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ MAX_DEPTH = 32
 MAX_ERRORS = 50
 """More are not told: a small body of unknown fields must not make a large answer."""
 MAX_NAME = 100
+MAX_MESSAGE = 300
+"""Messages may quote what was sent."""
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
@@ -66,7 +69,7 @@ def _read_fields(
     cls: type[msgspec.Struct], raw: Mapping[str, object], prefix: str, *, strict: bool = True
 ) -> tuple[dict[str, Any], list[FieldError]]:  # Any: values of the struct's own types
     values: dict[str, Any] = {}
-    known = {field.encode_name: field for field in structs.fields(cls)}
+    known = _fields(cls)
     errors = [
         FieldError(f"{prefix}{name[:MAX_NAME]}", "unknown", "There is no such field.")
         for name in raw
@@ -78,8 +81,7 @@ def _read_fields(
             if field.required:
                 errors.append(FieldError(path, "missing", "This field is required."))
             continue
-        nested = _struct_of(field.type)
-        value = raw[name]
+        nested, value = _struct_of(field.type), raw[name]
         if nested and isinstance(value, Mapping):
             inner, inner_errors = _read_fields(nested, value, f"{path}.", strict=strict)
             errors.extend(inner_errors)
@@ -89,8 +91,14 @@ def _read_fields(
         try:
             values[field.name] = msgspec.convert(value, field.type, strict=strict)
         except msgspec.ValidationError as error:
-            errors.append(FieldError(path, "invalid", f"{error}."))
+            errors.append(FieldError(path, "invalid", f"{str(error)[:MAX_MESSAGE]}."))
     return values, errors
+
+
+@functools.cache
+def _fields(cls: type[msgspec.Struct]) -> dict[str, structs.FieldInfo]:
+    """By name in JSON. Reading annotations takes longer than all else that validates a small input."""
+    return {field.encode_name: field for field in structs.fields(cls)}
 
 
 def _struct_of(annotation: Any) -> type[msgspec.Struct] | None:  # Any: a type annotation
