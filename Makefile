@@ -39,6 +39,8 @@ migrate: $(READY) ## run the migrations that have not run yet (SERVICE=… for o
 	@$(INFRA) migrate
 rollback: $(READY) ## take back the last migration (N=2 the last two, SERVICE=… of one service)
 	@$(INFRA) rollback
+rotate-keys: $(READY) ## let a new key sign access tokens, with overlap: nobody is logged out (FORCE=1 at once again)
+	@$(INFRA) rotate-keys
 seed: $(READY) ## make a demo user with linked accounts, through the API
 	@$(INFRA) seed
 admin: $(READY) ## give a user the role admin (EMAIL=…)

@@ -90,6 +90,16 @@ def deploy(settings: Settings) -> None:
     deploying.deploy(settings)
 
 
+@main.command("rotate-keys")
+@click.option("--force", envvar="FORCE", is_flag=True, help="Though tokens of the previous key may still be good.")
+@click.pass_obj
+def rotate_keys(settings: Settings, *, force: bool) -> None:
+    """Let a new key sign access tokens; the old one verifies until the next rotation."""
+    from infra import rotation
+
+    rotation.rotate(settings, force=force)
+
+
 @main.command()
 @click.option("--service", envvar="SERVICE", default="", help="Only this service's.")
 @click.pass_obj

@@ -1,4 +1,4 @@
-"""Deploy: build → signing key → `sam deploy` → migrate. The same steps on every target."""
+"""Deploy: build → signing key → sender of mails → `sam deploy` → migrate. The same steps on every target."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from infra import build, migrations, run, signing_key, stack, target, template
+from infra import build, mail, migrations, run, signing_key, stack, target, template
 from infra.aws import client
 from infra.console import say, step
 from infra.settings import ROOT, Settings
@@ -24,12 +24,14 @@ def deploy(settings: Settings) -> None:
         build.build(settings)
         with step(f"signing key of stage {settings.stage}"):
             key = signing_key.ensure(settings)
-        _sam_deploy(settings, _parameters(settings, key))
+        with step("sender of mails"):
+            sender = mail.ensure_sender(settings)
+        _sam_deploy(settings, _parameters(settings, key, sender))
     migrate(settings)
     say(f"deployed: {stack.api_url(settings)}")
 
 
-def _parameters(settings: Settings, key: signing_key.SigningKey) -> dict[str, str]:
+def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) -> dict[str, str]:
     """The template's parameters; those without a value here keep the template's default."""
     seen = target.seen_by_functions(settings)
     return {
@@ -37,6 +39,8 @@ def _parameters(settings: Settings, key: signing_key.SigningKey) -> dict[str, st
         "CacheUrl": seen.cache_url,
         "Jwks": key.jwks,
         "SigningKeyId": key.key_id,
+        "OverlapKeyId": key.overlap_key_id,
+        "MailSender": sender,
         "Sandbox": os.environ.get("SANDBOX") or ("true" if settings.emulated else "false"),
         "SandboxOrigin": seen.origin,
         "LogLevel": os.environ.get("LOG_LEVEL", ""),

@@ -1,6 +1,7 @@
-"""The key that signs access tokens: made in KMS by the deploy step, found again by its alias.
+"""The keys of access tokens: made in KMS by the deploy step and by a rotation, found again by their aliases.
 
-Its public half goes to every function as a JWKS (RFC 7517), so verifying a token costs no call.
+Their public halves go to every function as a JWKS (RFC 7517), so verifying a token costs no call. The user service
+signs with the first of them (ADR 0007); infra/rotation.py moves the aliases.
 """
 
 import base64
@@ -22,27 +23,60 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Aliases:
+    """Which key is which, by name. `upcoming` is there while a rotation is under way, `previous` after one."""
+
+    signing: str
+    upcoming: str
+    previous: str
+
+    @classmethod
+    def of(cls, stage: str) -> "Aliases":
+        name = f"alias/billing-{stage}-jwt"
+        return cls(name, f"{name}-next", f"{name}-previous")
+
+
+@dataclass(frozen=True)
 class SigningKey:
     key_id: str
-    jwks: str  # JSON, no white space
+    jwks: str  # JSON, no white space; the key that signs first
+    overlap_key_id: str = ""  # the other one, if any: during a deploy, functions may still or already sign with it
 
 
 def ensure(settings: Settings) -> SigningKey:
-    """The stage's key, made on the first call."""
+    """The stage's key, made on the first call, and the JWKS as the next deploy must publish it.
+
+    Beside the key that signs stands the one that will sign next, or else the one that signed before: never all
+    three, since a rotation begins only when the tokens of the previous key have expired.
+    """
     kms: KMSClient = client(settings, "kms")
-    alias = f"alias/billing-{settings.stage}-jwt"
+    aliases = Aliases.of(settings.stage)
+    key_id = find(kms, aliases.signing)
+    if key_id is None:
+        key_id = make(settings, kms)
+        kms.create_alias(AliasName=aliases.signing, TargetKeyId=key_id)
+    others = (find(kms, alias) for alias in (aliases.upcoming, aliases.previous))
+    overlap = next((other for other in others if other not in (None, key_id)), None) or ""
+    published = [jwk(kms.get_public_key(KeyId=each)["PublicKey"]) for each in (key_id, overlap) if each]
+    return SigningKey(key_id, json.dumps({"keys": published}, separators=(",", ":")), overlap)
+
+
+def find(kms: "KMSClient", alias: str) -> str | None:
+    """The id of the key with this alias."""
     try:
-        key_id = kms.describe_key(KeyId=alias)["KeyMetadata"]["KeyId"]
+        return kms.describe_key(KeyId=alias)["KeyMetadata"]["KeyId"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "NotFoundException":
             raise
-        made = kms.create_key(
-            KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Description=f"Access tokens of {settings.stack_name}"
-        )
-        key_id = made["KeyMetadata"]["KeyId"]
-        kms.create_alias(AliasName=alias, TargetKeyId=key_id)
-    public_key = kms.get_public_key(KeyId=key_id)["PublicKey"]
-    return SigningKey(key_id, json.dumps({"keys": [jwk(public_key)]}, separators=(",", ":")))
+        return None
+
+
+def make(settings: Settings, kms: "KMSClient") -> str:
+    """The id of a new key."""
+    made = kms.create_key(
+        KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Description=f"Access tokens of {settings.stack_name}"
+    )
+    return made["KeyMetadata"]["KeyId"]
 
 
 def jwk(der: bytes) -> dict[str, str]:

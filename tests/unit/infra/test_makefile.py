@@ -14,8 +14,8 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = dict(re.findall(r"^([a-z_-]+):[^#\n]*## (.+)$", MAKEFILE, re.MULTILINE))
 WANTED = {
     *("demo", "up", "up_build", "down", "restart", "reset", "status", "url", "logs", "build", "deploy", "migrate"),
-    *("rollback", "seed", "admin", "test", "test-unit", "test-integration", "lint", "format", "protos", "docs"),
-    *("bench", "invoke", "localstack-up", "localstack-down"),
+    *("rollback", "rotate-keys", "seed", "admin", "test", "test-unit", "test-integration", "lint", "format", "protos"),
+    *("docs", "bench", "invoke", "localstack-up", "localstack-down"),
 }
 
 
