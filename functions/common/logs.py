@@ -19,6 +19,8 @@ SECRET_NAMES = frozenset(
      "account_number", "code_verifier"}
 )  # fmt: skip
 MASK = "***"
+AUDIT = "audit"
+"""Logger of what people with a role do. Its lines are written whatever the level, to be found by `logger: audit`."""
 
 
 def fields(**values: object) -> dict[str, object]:
@@ -75,3 +77,4 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("functions").setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)
+    logging.getLogger(AUDIT).setLevel(logging.INFO)

@@ -32,7 +32,7 @@ from functions.common.errors import (
     RateLimited,
     UnsupportedMediaType,
 )
-from functions.common.http.auth import Principal, TokenVerifier
+from functions.common.http.auth import Principal, TokenVerifier, UserId
 from functions.common.http.headers import SECURITY_HEADERS, checked, cors_headers
 from functions.common.http.problem import problem
 from functions.common.settings import HttpSettings, IdempotencySettings, SettingsError, load
@@ -42,11 +42,13 @@ if TYPE_CHECKING:
     from functions.common.idempotency import Idempotency, KeptAnswer
 
 log = logging.getLogger(__name__)
+audit = logging.getLogger(logs.AUDIT)
 
 JSON = "application/json"
 GATEWAY_SECONDS = 28.0
 """API Gateway gives up after 29 s: nobody waits longer for an answer."""
 MIN_SECRET_CHARS = 16
+NOBODY = Principal(UserId(""))
 S = TypeVar("S", bound=msgspec.Struct)
 Handler = Callable[..., object]
 
@@ -264,13 +266,14 @@ class ServiceApp(Chalice):
 
     def _answer(self, spec: RouteSpec, handler: Handler, path_params: dict[str, str]) -> Response:
         headers: dict[str, str] = {}
+        self.principal = NOBODY
 
         def perform() -> Response:
             return _reply(handler(**path_params))
 
         def admit() -> Response:
             self._check_body(spec)
-            self.principal = Principal(cast(Any, "")) if spec.public else self._authenticate()
+            self.principal = NOBODY if spec.public else self._authenticate()
             headers.update(self._limit(spec))
             if spec.role and spec.role not in self.principal.roles:
                 raise PermissionDenied(f"This needs the role {spec.role}.")
@@ -279,7 +282,23 @@ class ServiceApp(Chalice):
 
         response = self._told(admit)
         response.headers = {**headers, **response.headers}
+        if spec.role:
+            self._audit(spec.role, path_params, response.status_code)
         return response
+
+    def _audit(self, role: str, path_params: Mapping[str, str], status: int) -> None:
+        """Who used or tried to use a route that needs a role, and how it ended; never what they sent."""
+        audit.info(
+            "audit",
+            extra=logs.fields(
+                actor=self.principal.user_id or None,
+                role=role,
+                method=self.request.method,
+                route=self.request.context["resourcePath"],
+                path_params=path_params,
+                status=status,
+            ),
+        )
 
     def _told(self, work: Callable[[], Response]) -> Response:
         """What `work` answers, or the problem that it raised."""

@@ -1,0 +1,100 @@
+"""Every answered request to a route that needs a role leaves one line: who, what, how it ended."""
+
+from typing import Any
+
+import pytest
+
+from functions.common import logs
+from functions.common.errors import NotFound
+from functions.common.http.app import Answer, ServiceApp
+from tests.support.http import configure, request, token
+from tests.unit.common.conftest import Lines
+
+ADMIN, USER = "usr_01JD3N8Z6W3V9K4T7Q2M5XADMN", "usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC"
+ROUTE = "/things/{thing_id}/{account_number}"
+PLACE = {"thing_id": "thg_1", "account_number": "FN20481537"}
+
+
+@pytest.fixture
+def app() -> ServiceApp:
+    app = ServiceApp("sample", {"LOG_LEVEL": "ERROR"})
+
+    @app.route(ROUTE, methods=["PATCH", "DELETE"], role="admin")
+    def change(thing_id: str, account_number: str) -> object:
+        if thing_id != "thg_1":
+            raise NotFound("There is no such thing.")
+        if app.request.method == "DELETE":
+            raise KeyError(thing_id)
+        return Answer(app.json_object(), status=202)
+
+    @app.route("/things", methods=["GET"])
+    def list_things() -> object:
+        return {}
+
+    return configure(app)
+
+
+def audits(lines: Lines) -> list[dict[str, Any]]:
+    return [line for line in lines() if line["logger"] == logs.AUDIT]
+
+
+def test_an_admin_s_change_is_told_without_what_was_sent(app: ServiceApp, log_lines: Lines) -> None:
+    answer = request(
+        app,
+        "PATCH",
+        ROUTE,
+        {"note": "between us"},
+        path=PLACE,
+        bearer=token(ADMIN, "admin"),
+        headers={"X-Correlation-Id": "audit-1"},
+    )
+
+    [line] = audits(log_lines)
+    assert answer.status == 202
+    assert {name: line[name] for name in ("event", "actor", "role", "method", "route", "status", "correlation_id")} == {
+        "event": "audit",
+        "actor": ADMIN,
+        "role": "admin",
+        "method": "PATCH",
+        "route": ROUTE,
+        "status": 202,
+        "correlation_id": "audit-1",
+    }
+    assert line["path_params"] == {"thing_id": "thg_1", "account_number": logs.MASK}
+    assert "between us" not in str(line)
+
+
+@pytest.mark.parametrize(
+    ("bearer", "method", "thing_id", "actor", "status"),
+    [
+        (token(USER), "PATCH", "thg_1", USER, 403),
+        (None, "PATCH", "thg_1", None, 401),
+        ("forged", "PATCH", "thg_1", None, 401),
+        (token(ADMIN, "admin"), "PATCH", "thg_2", ADMIN, 404),
+        (token(ADMIN, "admin"), "DELETE", "thg_1", ADMIN, 500),
+    ],
+    ids=["role missing", "no token", "bad token", "unknown", "broken"],
+)
+def test_what_was_refused_or_failed_is_told_too(
+    app: ServiceApp,
+    log_lines: Lines,
+    bearer: str | None,
+    method: str,
+    thing_id: str,
+    actor: str | None,
+    status: int,
+) -> None:
+    request(app, "PATCH", ROUTE, {}, path=PLACE, bearer=token(ADMIN, "admin"))  # the actor of before is forgotten
+    log_lines()
+
+    answer = request(app, method, ROUTE, {}, path={**PLACE, "thing_id": thing_id}, bearer=bearer)
+
+    [line] = audits(log_lines)
+    assert answer.status == status
+    assert (line["actor"], line["method"], line["status"]) == (actor, method, status)
+
+
+def test_routes_for_everybody_are_not_audited(app: ServiceApp, log_lines: Lines) -> None:
+    request(app, "GET", "/things", bearer=token(ADMIN, "admin"))
+
+    assert audits(log_lines) == []
