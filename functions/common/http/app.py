@@ -359,7 +359,7 @@ class ServiceApp(Chalice):
 
     def _refuse(self, error: AppError) -> Response:
         status, headers, body = problem(error, self.request.context.get("path", self.request.path))
-        return Response(body, headers, status)
+        return Response(body, {**headers}, status)
 
     def _cors(self, origin: str | None) -> Mapping[str, str]:
         try:
