@@ -54,6 +54,8 @@ return v
 """
 VERSION_TTL_SECONDS = 86_400
 RETRY_AFTER_FAILURE_SECONDS = 1.0
+MAX_LOCAL = 10_000
+"""Owners that an instance keeps limits of while the cache is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Cache:
         self._now = now
         self._clock = clock
         self._retry_at = 0.0
+        self._down = False
         self._client: Redis | None = None
         self._scripts: dict[str, Any] = {}  # Any: redis-py's Script has no useful type
         self._local: dict[str, float] = {}
@@ -162,11 +165,17 @@ class Cache:
         import redis
 
         try:
-            return self._script(script)(keys=keys, args=args)
+            answer = self._script(script)(keys=keys, args=args)
         except redis.RedisError as error:
             self._retry_at = self._now() + RETRY_AFTER_FAILURE_SECONDS
-            log.warning("cache_unavailable", extra=fields(error=type(error).__name__))
+            if not self._down:  # once, not with each request that finds it so
+                log.warning("cache_unavailable", extra=fields(error=type(error).__name__))
+            self._down = True
             return None
+        if self._down:
+            log.info("cache_available")
+            self._down = False
+        return answer
 
     def _script(self, source: str) -> Any:  # Any: redis-py's Script
         if self._client is None:
@@ -185,10 +194,15 @@ class Cache:
         wait = tat - burst * interval - now
         if wait > 1e-6:  # less is only the rounding of the sum
             return Verdict(False, 0, wait, tat - interval - now)
-        if len(self._local) > 10_000:
-            self._local = {k: v for k, v in self._local.items() if v > now}
+        if len(self._local) >= MAX_LOCAL:
+            self._forget(now)
         self._local[key] = tat
-        return Verdict(True, int((now + burst * interval - tat) / interval), 0.0, tat - now)
+        return Verdict(True, int((now + burst * interval - tat) / interval + 1e-3), 0.0, tat - now)
+
+    def _forget(self, now: float) -> None:
+        """Those that are idle; and when too many are not, those that used up least."""
+        busy = sorted((tat, key) for key, tat in self._local.items() if tat > now)
+        self._local = {key: tat for tat, key in busy[-(MAX_LOCAL // 2) :]}
 
 
 def rate_limit_headers(limit: Limit, verdict: Verdict) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """The cache against a real Redis, because what it promises is what its Lua scripts do."""
 
 import socket
+import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import redis
 
-from functions.common.cache import Cache, Cached, Entry, Limit, rate_limit_headers
+from functions.common.cache import MAX_LOCAL, Cache, Cached, Entry, Limit, rate_limit_headers
 from tests.unit.common.conftest import Lines
 
 OFTEN = Limit("user", 600)
@@ -69,6 +70,30 @@ def test_a_request_passes_again_exactly_when_it_was_said(cache: Cache) -> None:
     assert early.retry_after < refused.retry_after
     assert due.allowed
     assert due.remaining == 0
+
+
+def test_of_200_requests_at_once_against_a_limit_of_100_exactly_100_pass(redis_url: str) -> None:
+    """From caches of their own, as functions have them. One more is refilled after 600 ms: by then all must be over."""
+    limit, start = Limit("user", 100), threading.Barrier(50)
+    caches = [Cache(redis_url, 5000) for _ in range(50)]
+    for each in caches:
+        each.limit_and_read("usr_warm", limit)  # connected, with the script
+    verdicts: list[bool] = []
+
+    def ask(each: Cache) -> None:
+        start.wait()
+        verdicts.extend(each.limit_and_read("usr_1", limit)[0].allowed for _ in range(4))
+
+    threads = [threading.Thread(target=ask, args=[each]) for each in caches]
+    for thread in threads:
+        thread.start()
+    began = time.monotonic()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - began
+
+    assert len(verdicts) == 200
+    assert 100 <= verdicts.count(True) <= 100 + int(took / 0.6)
 
 
 def test_a_refused_request_costs_nothing(cache: Cache, server: "redis.Redis") -> None:
@@ -250,6 +275,7 @@ def test_the_limit_kept_here_is_exact_as_well(per_minute: int, start: float) -> 
     verdicts = [cache.limit_and_read("usr_1", limit)[0] for _ in range(per_minute + 1)]
 
     assert [verdict.allowed for verdict in verdicts] == [True] * per_minute + [False]
+    assert [verdict.remaining for verdict in verdicts] == [*reversed(range(per_minute)), 0]
     interval = 60 / per_minute
     assert verdicts[-1].retry_after == pytest.approx(interval, abs=1e-3)
     assert verdicts[-1].reset == pytest.approx(60, abs=1e-3)
@@ -261,7 +287,7 @@ def test_the_limit_kept_here_is_exact_as_well(per_minute: int, start: float) -> 
 def test_the_limit_kept_here_forgets_owners_that_are_idle() -> None:
     now = Time()
     cache = Cache("", 50, now=now)
-    for number in range(10_001):
+    for number in range(MAX_LOCAL):
         cache.limit_and_read(f"usr_{number}", OFTEN)
     now.now += 60
 
@@ -270,7 +296,20 @@ def test_the_limit_kept_here_forgets_owners_that_are_idle() -> None:
     assert len(cache._local) == 1
 
 
-def test_while_redis_is_down_limits_hold_one_warning_a_second_is_logged_and_it_is_tried_again(
+def test_many_owners_at_once_cost_the_limit_kept_here_neither_memory_nor_those_that_used_up_theirs() -> None:
+    now = Time()
+    cache, limit = Cache("", 50, now=now), Limit("auth", 2)
+    for _ in range(2):
+        cache.limit_and_read("192.0.2.66", limit)
+
+    for number in range(MAX_LOCAL + 100):
+        cache.limit_and_read(f"2001:db8::{number:x}", limit)
+
+    assert len(cache._local) <= MAX_LOCAL
+    assert not cache.limit_and_read("192.0.2.66", limit)[0].allowed
+
+
+def test_while_redis_is_down_limits_hold_it_is_tried_again_and_one_warning_is_logged(
     redis_url: str, log_lines: Lines
 ) -> None:
     now = Time()
@@ -282,9 +321,16 @@ def test_while_redis_is_down_limits_hold_one_warning_a_second_is_logged_and_it_i
     [warning] = log_lines()
     assert (warning["event"], warning["level"], warning["error"]) == ("cache_unavailable", "WARNING", "ConnectionError")
 
+    for _ in range(3):
+        now.now += 1
+        cache.limit_and_read("usr_1", limit)
+    assert log_lines() == []
+
     now.now += 1
-    cache.limit_and_read("usr_1", limit)
-    assert len(log_lines()) == 1
+    cache._url, cache._client, cache._scripts = redis_url, None, {}
+    for _ in range(2):
+        cache.limit_and_read("usr_1", limit)
+    assert [line["event"] for line in log_lines()] == ["cache_available"]
 
 
 def test_after_a_failure_redis_is_used_again(redis_url: str) -> None:

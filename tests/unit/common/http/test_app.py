@@ -2,19 +2,24 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import msgspec
 import pytest
+from chalice.app import Request
 
 from functions.common.cache import Cache, Entry
 from functions.common.context import correlation_id, remaining_seconds
 from functions.common.errors import Conflict, NotFound, Unavailable
-from functions.common.http.app import GATEWAY_SECONDS, SECURITY_HEADERS, Answer, ServiceApp
+from functions.common.http.app import GATEWAY_SECONDS, Answer, ServiceApp
+from functions.common.http.headers import EXPOSED, SECURITY_HEADERS
+from functions.common.idempotency import Idempotency
 from functions.common.ids import is_id
 from functions.common.settings import SettingsError
 from tests.support.http import Result, configure, request, token
 from tests.unit.common.conftest import Lines
+from tests.unit.common.test_idempotency import MemoryRecords
 
 SECRET = "hunter2 at /var/task/functions/secret.py"
 
@@ -35,6 +40,7 @@ class ThingOut(msgspec.Struct):
 
 def build() -> ServiceApp:  # noqa: C901 - a route of each kind
     app = ServiceApp("sample", {})
+    app.done = 0  # type: ignore[attr-defined]  # how often the work of an idempotent route was done
 
     @app.route("/things", methods=["GET"])
     def list_things() -> object:
@@ -43,13 +49,27 @@ def build() -> ServiceApp:  # noqa: C901 - a route of each kind
     @app.route("/things", methods=["POST"])
     def create_thing() -> object:
         body = app.read(ThingIn)
-        return Answer(ThingOut(body.name), 201, {"Location": "/v1/things/1"})
+        return Answer(ThingOut(body.name), 201, {"Location": f"/v1/things/{body.name}"})
 
     @app.route("/things/{thing_id}", methods=["GET", "DELETE"])
     def one_thing(thing_id: str) -> object:
         if thing_id != "1":
             raise NotFound("There is no such thing.")
         return {"id": thing_id} if app.request.method == "GET" else Answer(status=204)
+
+    @app.route("/once/{how}", methods=["POST"], idempotent=True, errors=[409])
+    def once(how: str) -> object:
+        app.done += 1  # type: ignore[attr-defined]
+        if how == "conflict":
+            raise Conflict("Taken.", code="name_taken")
+        if how == "down":
+            raise Unavailable("Down.")
+        return Answer({"n": app.done}, 201, {"Location": "things/1", "ETag": '"1"'})  # type: ignore[attr-defined]
+
+    @app.route("/join", methods=["POST"], public=True, idempotent=True)
+    def join() -> object:
+        app.done += 1  # type: ignore[attr-defined]
+        return {"n": app.done}  # type: ignore[attr-defined]
 
     @app.route("/admin", methods=["GET"], role="admin")
     def admin() -> object:
@@ -121,7 +141,7 @@ def test_a_repeated_and_an_unknown_query_parameter_are_422_and_named(app: Servic
 def test_a_handler_says_status_and_headers(app: ServiceApp) -> None:
     result = request(app, "POST", "/things", {"name": "n"}, bearer=token())
 
-    assert (result.status, result.json["name"], result.headers["Location"]) == (201, "n", "/v1/things/1")
+    assert (result.status, result.json["name"], result.headers["Location"]) == (201, "n", "/v1/things/n")
 
 
 def test_no_content_has_no_body_and_no_content_type(app: ServiceApp) -> None:
@@ -297,6 +317,192 @@ def test_the_answer_kept_for_the_user_is_read_together_with_the_limit(app: Servi
 
     assert (hit.json, hit.headers["X-Version"]) == ({"kept": True}, "1")
     assert (miss.json, miss.headers["X-Version"]) == ({}, "0")
+
+
+# Idempotency-Key
+
+
+@pytest.fixture
+def keeping(app: ServiceApp) -> ServiceApp:
+    app.__dict__["idempotency"] = Idempotency(MemoryRecords(), b"a secret of the tests")
+    return app
+
+
+def ask(app: ServiceApp, how: str = "well", key: str | None = "k", **more: Any) -> Result:  # Any: of `request`
+    sent = {"Idempotency-Key": key} if key is not None else {}
+    given = {"body": {"a": 1}, "bearer": token(), "path": {"how": how}, "headers": sent, **more}
+    return request(app, "POST", "/once/{how}", given.pop("body"), **given)
+
+
+def test_the_first_answer_is_replayed_with_its_headers_and_says_so(keeping: ServiceApp) -> None:
+    first, again = ask(keeping), ask(keeping)
+
+    assert (first.status, first.json) == (again.status, again.json) == (201, {"n": 1})
+    for name in ("Location", "ETag", "Content-Type"):
+        assert again.headers[name] == first.headers[name]
+    assert (first.headers.get("Idempotency-Replayed"), again.headers["Idempotency-Replayed"]) == (None, "true")
+    # each request counts, has an id of its own and is told what is left
+    assert first.headers["RateLimit"] != again.headers["RateLimit"]
+    assert first.headers["X-Correlation-Id"] != again.headers["X-Correlation-Id"]
+
+
+def test_a_refusal_by_the_handler_is_replayed_and_a_failure_is_not(keeping: ServiceApp) -> None:
+    assert_problem(ask(keeping, "conflict"), 409, "name_taken")
+    again = ask(keeping, "conflict")
+    assert (again.status, again.headers["Idempotency-Replayed"]) == (409, "true")
+    assert again.headers["Content-Type"] == "application/problem+json"
+
+    assert [ask(keeping, "down", "other").headers.get("Idempotency-Replayed") for _ in range(2)] == [None, None]
+    assert keeping.done == 3  # type: ignore[attr-defined]
+
+
+def test_the_key_for_another_body_or_another_path_is_422(keeping: ServiceApp) -> None:
+    ask(keeping)
+
+    for other in (ask(keeping, body={"a": 2}), ask(keeping, "conflict"), ask(keeping, query={"x": "1"})):
+        assert_problem(other, 422, "idempotency_key_reused")
+        assert other.fields == {"Idempotency-Key"}
+
+
+def test_keys_of_two_users_are_two_keys_and_where_anybody_may_ask_those_of_two_addresses(keeping: ServiceApp) -> None:
+    assert ask(keeping, bearer=token("usr_a")).json != ask(keeping, bearer=token("usr_b")).json
+
+    event = gateway_event("POST", "/join", **{"Idempotency-Key": "k"})
+    answers = []
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        asked = {**event["requestContext"], "identity": {"sourceIp": address}}
+        answers.append(json.loads(keeping({**event, "requestContext": asked}, None)["body"])["n"])
+    assert answers[0] == answers[2] != answers[1]
+
+
+@pytest.mark.parametrize("key", ["", "a b", "ключ", "x" * 256])
+def test_a_key_that_is_none_is_400_by_name(keeping: ServiceApp, key: str) -> None:
+    result = ask(keeping, key=key)
+
+    assert_problem(result, 400, "invalid_header")
+    assert result.fields == {"Idempotency-Key"}
+    assert keeping.done == 0  # type: ignore[attr-defined]
+
+
+def test_without_a_key_or_where_none_is_heeded_the_store_is_not_touched(app: ServiceApp) -> None:
+    assert [ask(app, key=None).json["n"] for _ in range(2)] == [1, 2]
+    sent = {"Idempotency-Key": "k"}
+    assert request(app, "POST", "/things", {"name": "n"}, bearer=token(), headers=sent).status == 201
+    assert "idempotency" not in app.__dict__
+
+
+def test_the_store_is_built_from_the_environment_on_first_use(log_lines: Lines) -> None:
+    settings = {"IDEMPOTENCY_TABLE": "idempotency", "IDEMPOTENCY_SECRET": "sixteen letters."}
+    assert isinstance(ServiceApp("sample", settings).idempotency, Idempotency)
+
+    for broken in ({}, {**settings, "IDEMPOTENCY_SECRET": "short"}):
+        with pytest.raises(SettingsError) as refused:
+            _ = ServiceApp("sample", broken).idempotency
+        assert "IDEMPOTENCY_SECRET" in str(refused.value)
+        assert "short:" not in str(refused.value)
+
+
+# edges
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_decoded(
+    app: ServiceApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Request, "raw_body", property(lambda _: pytest.fail("decoded")))
+    large = {"isBase64Encoded": True, "body": "A" * 10_000_000}
+
+    for event in (gateway_event("POST", "/things") | large, gateway_event("POST", "/things", "x" * 10_000_000)):
+        answer = app(event, None)
+        assert answer["statusCode"] == 413
+        assert len(answer["body"]) < 1000
+
+
+@pytest.mark.parametrize("padding", ["", "=", "=="])
+def test_base64_is_counted_by_what_it_holds(app: ServiceApp, padding: str) -> None:
+    fits = json.dumps({"name": "x" * (20 - len(padding))}).encode()
+    event = gateway_event("POST", "/things", base64.b64encode(fits).decode()) | {"isBase64Encoded": True}
+
+    configure(app, max_body_bytes=len(fits))
+    assert app(event, None)["statusCode"] == 201
+    configure(app, max_body_bytes=len(fits) - 1)
+    assert app(event, None)["statusCode"] == 413
+
+
+@pytest.mark.parametrize("body", ["not base64: é", "abc"])
+def test_a_body_that_is_not_the_base64_that_it_should_be_is_400(app: ServiceApp, body: str) -> None:
+    answer = app(gateway_event("POST", "/things", body) | {"isBase64Encoded": True}, None)
+
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (400, "malformed_body")
+
+
+def test_a_body_of_half_characters_is_400(app: ServiceApp) -> None:
+    assert app(gateway_event("POST", "/things", f'"{chr(0xD800)}"'), None)["statusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[" * 200_000, '{"a":' * 40_000, '{"name": ' + "1" * 200_000 + "}", '{"name": 1e999}', '{"n": -Infinity}'],
+)
+def test_what_would_cost_much_to_read_is_400_at_once_and_shortly(app: ServiceApp, body: str) -> None:
+    began = time.perf_counter()
+    result = request(app, "POST", "/things", body, bearer=token())
+
+    assert_problem(result, 400, "malformed_body")
+    assert len(result.text) < 1000
+    assert time.perf_counter() - began < 1
+
+
+def test_many_wrong_fields_make_no_large_answer(app: ServiceApp) -> None:
+    many = {f"{number}{'x' * 100}": 1 for number in range(2000)}
+
+    result = request(app, "POST", "/things", many, bearer=token())
+
+    assert_problem(result, 422, "invalid_input")
+    assert len(result.text) < 30_000
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\nSet-Cookie: a=b", "\x00", "\u2028"])
+def test_a_callers_text_does_not_break_out_of_a_header(app: ServiceApp, end: str, log_lines: Lines) -> None:
+    result = request(app, "POST", "/things", {"name": f"n{end}"}, bearer=token())
+
+    assert_problem(result, 500, "internal")
+    assert "Location" not in result.headers
+    assert log_lines()[0]["event"] == "unhandled"
+
+
+ALLOWED = "https://app.example"
+
+
+@pytest.mark.parametrize("resource", ["/things", "/nowhere", "/broken/{how}"])
+def test_a_page_of_an_allowed_origin_may_read_every_answer(app: ServiceApp, resource: str) -> None:
+    configure(app, cors_origins=(ALLOWED, "https://other.example"))
+
+    for bearer in (token(), None):
+        for method in ("GET", "PUT"):
+            result = request(app, method, resource, path={"how": "down"}, headers={"oRIGIN": ALLOWED}, bearer=bearer)
+            assert result.headers["Access-Control-Allow-Origin"] == ALLOWED
+            assert result.headers["Access-Control-Expose-Headers"] == EXPOSED
+            assert result.headers["Vary"] == "Origin"
+            assert "Access-Control-Allow-Credentials" not in result.headers
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://app.example.evil", "http://app.example", "https://APP.example", "null", "*", "", None]
+)
+def test_a_page_of_any_other_origin_may_not(app: ServiceApp, origin: str | None) -> None:
+    configure(app, cors_origins=(ALLOWED,))
+
+    result = request(app, "GET", "/things", headers={} if origin is None else {"Origin": origin}, bearer=token())
+
+    assert result.status == 200
+    assert not [name for name in result.headers if name.startswith("Access-Control")]
+    assert result.headers["Vary"] == "Origin"
+
+
+def test_without_origins_in_the_settings_nothing_speaks_of_them(app: ServiceApp) -> None:
+    result = request(app, "GET", "/things", headers={"Origin": "https://app.example"}, bearer=token())
+
+    assert not {"Access-Control-Allow-Origin", "Vary"} & set(result.headers)
 
 
 # errors

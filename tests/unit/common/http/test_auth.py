@@ -13,7 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from functions.common.errors import Unauthenticated
-from functions.common.http.auth import CLOCK_SKEW_SECONDS, REQUIRED_CLAIMS, Principal, TokenVerifier, UserId
+from functions.common.http.auth import (
+    CLOCK_SKEW_SECONDS,
+    MAX_TOKEN_CHARS,
+    REQUIRED_CLAIMS,
+    Principal,
+    TokenVerifier,
+    UserId,
+)
 from tests.support.http import KID, jwks, signing_key, token
 
 USER = "usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC"
@@ -90,6 +97,9 @@ BAD = {
     "HS256 with the key set as secret": hmac_signed({"alg": "HS256", "kid": KID}, jwks().encode()),
     "HS256 said to be ES256": hmac_signed({"alg": "ES256", "kid": KID}, public_pem()),
     "no kid": signed({}),
+    "a kid that is a list": f"{b64(json.dumps({'alg': 'ES256', 'kid': ['a']}).encode())}.{b64(b'{}')}.{b64(b'x')}",
+    "longer than any of ours": token(padding="x" * MAX_TOKEN_CHARS),
+    "a header of one character": "x.y.z",
     "an unknown kid": signed({"kid": "other"}),
     "a kid that is a path": signed({"kid": "../../dev/null"}),
     "a key of the attacker": signed({"kid": KID}, ec.generate_private_key(ec.SECP256R1())),

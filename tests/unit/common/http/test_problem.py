@@ -2,7 +2,7 @@ import json
 
 from functions.common.context import invocation
 from functions.common.errors import FieldError, InvalidInput, NotFound, Unavailable
-from functions.common.http.problem import problem
+from functions.common.http.problem import MAX_TEXT, problem
 
 
 def test_an_error_becomes_an_rfc_9457_document() -> None:
@@ -32,3 +32,11 @@ def test_a_retry_is_told_when_it_may_succeed() -> None:
 
 def test_an_instance_with_any_character_is_still_json() -> None:
     assert json.loads(problem(NotFound("no"), '/a"b\u2028\udcff')[2])["instance"] == '/a"b\u2028\udcff'
+
+
+def test_what_quotes_a_large_request_is_cut() -> None:
+    large = "x" * 1_000_000
+
+    _, _, body = problem(InvalidInput.of(FieldError(large, "invalid", large)), large)
+
+    assert len(body) < 6 * MAX_TEXT
