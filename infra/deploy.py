@@ -22,13 +22,18 @@ def deploy(settings: Settings) -> None:
     """Everything, from the sources to a migrated stack. Raises Failure, saying what to do, at the step that fails."""
     with build.one_at_a_time():
         build.build(settings)
-        with step(f"signing key of stage {settings.stage}"):
-            key = signing_key.ensure(settings)
-        with step("sender of mails"):
-            sender = mail.ensure_sender(settings)
-        _sam_deploy(settings, _parameters(settings, key, sender))
+        release(settings)
     migrate(settings)
     say(f"deployed: {stack.api_url(settings)}")
+
+
+def release(settings: Settings) -> None:
+    """What is built, with the keys and the sender as they stand now. Within `build.one_at_a_time`."""
+    with step(f"signing key of stage {settings.stage}"):
+        key = signing_key.ensure(settings)
+    with step("sender of mails"):
+        sender = mail.ensure_sender(settings)
+    _sam_deploy(settings, _parameters(settings, key, sender))
 
 
 def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ called again; a plain deploy in between is safe as well.
 import time
 from typing import TYPE_CHECKING
 
-from infra import deploy, signing_key, stack
+from infra import build, deploy, signing_key, stack
 from infra.aws import client
 from infra.console import Failure, say, step
 from infra.settings import Settings, Target
@@ -39,13 +39,15 @@ def rotate(settings: Settings, *, force: bool = False) -> None:
     aliases = signing_key.Aliases.of(settings.stage)
     if _half_done(kms, aliases):
         say("the last rotation did not come to its end: going on with it")
+        deploy.deploy(settings)
     else:
         with step("new signing key"):
             prepare(settings, kms, aliases, force=force)
         deploy.deploy(settings)
         with step("the new key signs, the old one verifies"):
             promote(kms, aliases)
-    deploy.deploy(settings)
+        with build.one_at_a_time():
+            deploy.release(settings)
     retire(kms, aliases)
     say(f"rotated: tokens of the old key are good until they expire; again possible in {OVERLAP_SECONDS // 60} minutes")
 

@@ -12,8 +12,9 @@ from infra.console import Failure
 from tests.integration.household import UTILITIES, Household, register
 from tests.integration.platform import Platform
 
-LAST = ("test_journey", "test_logs", "test_restart")
-"""The journey leaves much data behind; the logs are judged when all else has run; a restart ends it."""
+LAST = ("test_journey", "test_logs", "test_key_rotation", "test_restart")
+"""The journey leaves much data behind; the logs are judged when all else has run; a rotation deploys; a restart ends
+it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

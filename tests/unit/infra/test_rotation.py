@@ -30,7 +30,8 @@ def deploys(kms: Any, monkeypatch: pytest.MonkeyPatch) -> list[signing_key.Signi
     """What each deploy would have published."""
     made: list[signing_key.SigningKey] = []
     monkeypatch.setattr(stack, "deployed", lambda settings: True)
-    monkeypatch.setattr(deploy, "deploy", lambda settings: made.append(signing_key.ensure(settings)))
+    for name in ("deploy", "release"):
+        monkeypatch.setattr(deploy, name, lambda settings: made.append(signing_key.ensure(settings)))
     return made
 
 
@@ -115,7 +116,8 @@ def test_a_rotation_whose_deploy_failed_goes_on_when_called_again(
         if next(tries) == broken:
             raise Failure("the stack is stuck")
 
-    monkeypatch.setattr(deploy, "deploy", failing)
+    for name in ("deploy", "release"):
+        monkeypatch.setattr(deploy, name, failing)
     with pytest.raises(Failure, match="stuck"):
         rotation.rotate(SETTINGS)
     between = signing_key.ensure(SETTINGS)  # a plain deploy now
