@@ -32,7 +32,7 @@ LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
 # other parts that no function needs: cffi's compiler (its backend is a file of its own), the native copies of a
 # detector of encodings that nothing calls, protobuf's description of itself, tables that zoneinfo does not read, what
-# of cryptography nothing imports
+# of cryptography nothing imports, all of zxcvbn but its list of passwords
 TRIMMED = (
     "*.dist-info",
     "bin",
@@ -53,11 +53,15 @@ TRIMMED = (
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/*.zi",
     "tzdata/zoneinfo/leapseconds",
+    "zxcvbn/[!f]*.py",
+    "zxcvbn/feedback.py",
     "requirements.txt",
     ".lock",
     "**/__pycache__",
     "**/*.pyi",
 )
+# Beside the passwords, zxcvbn lists words and names, each list on a line of its own.
+OTHER_LISTS = re.compile(r'^    "(?!passwords")\w+": .*\n', re.MULTILINE)
 # Files that a service answers with: place in its folder → where it comes from, in the project or in a package.
 ASSETS: dict[str, dict[str, tuple[str, str]]] = {
     "broker_service": {
@@ -135,6 +139,8 @@ def _trim(folder: Path) -> None:
             entry.unlink(missing_ok=True)
     for library in folder.rglob("*.so"):
         drop_sections(library)
+    for lists in folder.glob("zxcvbn/frequency_lists.py"):
+        lists.write_text(OTHER_LISTS.sub("", lists.read_text()))
 
 
 def _compile_dependencies(folder: Path, python: str) -> None:

@@ -4,29 +4,62 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 from functions.common.clock import SystemClock
+from functions.common.outbox import Outbox
+from functions.common.publisher import BrokerPublisher
+from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import HttpSettings, load
+from functions.contracts.rpc import accounts_pb2, bills_pb2, broker_pb2, users_pb2
+from functions.user_service.export import Export
+from functions.user_service.lockout import Lockout, Pace
+from functions.user_service.mailer import PostedMail, SesMailer
 from functions.user_service.passwords import Argon2id
-from functions.user_service.service import Sessions, Users
+from functions.user_service.recovery import Mailing, Recovery
+from functions.user_service.service import Directory, Purge, Users
+from functions.user_service.sessions import Sessions
 from functions.user_service.signer import KmsSigner, current_kid
 from functions.user_service.tokens import AccessTokens
 
+if TYPE_CHECKING:
+    from functions.user_service.table import DynamoCodes, DynamoSessions, DynamoUsers
+
+EXPORT_SECONDS = 25.0
+"""An export of a long history takes several calls to each service; the gateway ends at 29."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UserSettings:
+class TableSettings:
+    users_table: str
+    sessions_table: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordSettings:
     """The defaults are RFC 9106's second recommended option, for where memory is scarce."""
 
-    users_table: str
     argon2_time_cost: int = 3
     argon2_memory_kib: int = 65_536
     argon2_parallelism: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockoutSettings:
+    """After so many failures each further one locks for a second, two, four and so on, up to the longest."""
+
+    account_failures: int = 5
+    address_failures: int = 50
+    lock_first_seconds: int = 1
+    lock_longest_seconds: int = 900
+    account_failure_memory_seconds: int = 86_400
+    address_failure_memory_seconds: int = 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    sessions_table: str
     refresh_token_days: int = 30
+    refresh_grace_seconds: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +68,87 @@ class SigningSettings:
     access_token_seconds: int = 900
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    mail_sender: str = ""
+    """Empty: no mail is sent."""
+    mail_code_minutes: int = 60
+    mail_pause_seconds: int = 60
+    """Between two codes for one mailbox."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettings:
+    rpc_broker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostSettings:
+    rpc_users: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerSettings:
+    """Who else holds something on a user."""
+
+    rpc_accounts: str
+    rpc_bills: str
+    rpc_broker: str
+
+
+# of the routes
+
+
 @cache
 def users() -> Users:
-    from functions.user_service.table import DynamoUsers
-
-    settings = load(UserSettings, os.environ)
-    return Users(repository=DynamoUsers(settings.users_table), hasher=_hasher(settings), clock=SystemClock())
+    return Users(
+        repository=_users(),
+        sessions=_sessions(),
+        hasher=_hasher(),
+        mails=_post(),
+        outbox=_outbox(),
+        clock=SystemClock(),
+    )
 
 
 @cache
 def sessions() -> Sessions:
-    from functions.user_service.table import DynamoSessions
-
     settings = load(SessionSettings, os.environ)
     return Sessions(
-        users=users().repository,
-        repository=DynamoSessions(settings.sessions_table),
-        hasher=users().hasher,
+        users=_users(),
+        repository=_sessions(),
+        hasher=_hasher(),
+        lockout=_lockout(),
         access_tokens=access_tokens,
         clock=SystemClock(),
         lifetime=timedelta(days=settings.refresh_token_days),
+        grace=timedelta(seconds=settings.refresh_grace_seconds),
     )
+
+
+@cache
+def recovery() -> Recovery:
+    return Recovery(
+        users=_users(),
+        sessions=_sessions(),
+        codes=_codes(),
+        hasher=_hasher(),
+        lockout=_lockout(),
+        mails=_post(),
+        clock=SystemClock(),
+    )
+
+
+@cache
+def export() -> Export:
+    settings = load(OwnerSettings, os.environ)
+    owners = {
+        "accounts": (accounts_pb2.DESCRIPTOR.services_by_name["Accounts"], settings.rpc_accounts),
+        "bills": (bills_pb2.DESCRIPTOR.services_by_name["Bills"], settings.rpc_bills),
+        "jobs": (broker_pb2.DESCRIPTOR.services_by_name["Broker"], settings.rpc_broker),
+    }
+    stubs = {name: Stub(service, channel_to(target), EXPORT_SECONDS) for name, (service, target) in owners.items()}
+    return Export(users=users(), sessions=sessions(), owners=stubs, clock=SystemClock())
 
 
 @cache
@@ -71,5 +164,91 @@ def access_tokens() -> AccessTokens:
     )
 
 
-def _hasher(settings: UserSettings) -> Argon2id:
+# of the RPC
+
+
+@cache
+def directory() -> Directory:
+    return Directory(_users())
+
+
+@cache
+def mailing() -> Mailing:
+    from functions.common.aws import ses
+
+    settings = load(MailSettings, os.environ)
+    return Mailing(
+        users=_users(),
+        codes=_codes(),
+        mailer=SesMailer(ses, settings.mail_sender),
+        clock=SystemClock(),
+        lifetime=timedelta(minutes=settings.mail_code_minutes),
+        pause=timedelta(seconds=settings.mail_pause_seconds),
+    )
+
+
+@cache
+def purge() -> Purge:
+    from functions.user_service.table import DynamoCounts
+
+    counts = DynamoCounts(load(TableSettings, os.environ).sessions_table)
+    return Purge(repository=_users(), sessions=_sessions(), counts=counts, outbox=_outbox())
+
+
+# of both
+
+
+@cache
+def _users() -> "DynamoUsers":
+    from functions.user_service.table import DynamoUsers
+
+    return DynamoUsers(load(TableSettings, os.environ).users_table, SystemClock())
+
+
+@cache
+def _sessions() -> "DynamoSessions":
+    from functions.user_service.table import DynamoSessions
+
+    return DynamoSessions(load(TableSettings, os.environ).sessions_table)
+
+
+@cache
+def _codes() -> "DynamoCodes":
+    from functions.user_service.table import DynamoCodes
+
+    return DynamoCodes(load(TableSettings, os.environ).sessions_table)
+
+
+def _outbox() -> Outbox:
+    broker = Stub(
+        broker_pb2.DESCRIPTOR.services_by_name["Broker"], channel_to(load(OutboxSettings, os.environ).rpc_broker)
+    )
+    return Outbox(_users(), BrokerPublisher(broker))
+
+
+def _post() -> PostedMail:
+    target = load(PostSettings, os.environ).rpc_users
+    return PostedMail(Stub(users_pb2.DESCRIPTOR.services_by_name["Users"], channel_to(target)))
+
+
+def _lockout() -> Lockout:
+    from functions.user_service.table import DynamoCounts
+
+    settings = load(LockoutSettings, os.environ)
+    first, longest = timedelta(seconds=settings.lock_first_seconds), timedelta(seconds=settings.lock_longest_seconds)
+    account, address = (
+        timedelta(seconds=settings.account_failure_memory_seconds),
+        timedelta(seconds=settings.address_failure_memory_seconds),
+    )
+    return Lockout(
+        store=DynamoCounts(load(TableSettings, os.environ).sessions_table),
+        clock=SystemClock(),
+        account_pace=Pace(settings.account_failures, first, longest, account),
+        address_pace=Pace(settings.address_failures, first, longest, address),
+    )
+
+
+@cache
+def _hasher() -> Argon2id:
+    settings = load(PasswordSettings, os.environ)
     return Argon2id(settings.argon2_time_cost, settings.argon2_memory_kib, settings.argon2_parallelism)

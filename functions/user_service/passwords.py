@@ -1,15 +1,46 @@
-"""Passwords at rest: argon2id (RFC 9106) through argon2-cffi, which is imported on first use."""
+"""Passwords: which may be chosen (NIST SP 800-63B section 3.1.1.2), and argon2id (RFC 9106) to keep them.
+
+A password is what its characters are in NFKC, whatever the keyboard sent: so it is counted, compared with the list
+and hashed. argon2-cffi and the list are imported on first use.
+"""
 
 import unicodedata
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
+
+from functions.common.errors import FieldError
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 SALT_BYTES, HASH_BYTES = 16, 32
+MIN_LENGTH, MAX_LENGTH = 8, 128
+
+
+def password_errors(password: str, *, field: str, email: str, name: str = "") -> Iterator[FieldError]:
+    """Why nobody with this e-mail and name may choose this password, if so. Any characters will do, spaces too."""
+    prepared = _prepared(password)
+    if not MIN_LENGTH <= len(prepared) <= MAX_LENGTH:
+        yield FieldError(field, "length", f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
+        return
+    simple = prepared.casefold()
+    own = {_prepared(part).casefold() for part in (email, email.partition("@")[0], name)}
+    if simple in own:
+        yield FieldError(field, "personal", "This is your e-mail or your name: choose another password.")
+    elif simple in _common():
+        yield FieldError(
+            field, "common", "Many people have this password, and those who guess know it: choose another."
+        )
+
+
+@cache
+def _common() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 @dataclass(frozen=True)
@@ -57,5 +88,5 @@ class Argon2id:
 
 
 def _prepared(password: str) -> str:
-    """NIST SP 800-63B section 5.1.1.2: the same characters typed on another keyboard are the same password."""
+    """The same characters typed on another keyboard are the same password."""
     return unicodedata.normalize("NFKC", password)

@@ -2,23 +2,70 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from functions.common.clock import rfc3339
-from functions.user_service.model import User
+from functions.user_service.export import ExportedUser
+from functions.user_service.model import MAX_NAME, MAX_REMINDER_DAYS, Session, SessionId, User
+from functions.user_service.passwords import MAX_LENGTH, MIN_LENGTH
+from functions.user_service.service import Preference
+
+Address = Annotated[str, Meta(max_length=320)]
+# A password is counted as it is hashed (see passwords.py), and may have come in more characters than that.
+NewPassword = Annotated[
+    str, Meta(min_length=MIN_LENGTH, max_length=4 * MAX_LENGTH, extra_json_schema={"maxLength": MAX_LENGTH})
+]
+AnyPassword = Annotated[str, Meta(max_length=1024)]
+SentCode = Annotated[str, Meta(max_length=128)]
 
 
 class RegisterUser(Struct, kw_only=True, forbid_unknown_fields=True):
-    email: Annotated[str, Meta(max_length=320)]
-    password: Annotated[str, Meta(min_length=8, max_length=128)]
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    email: Address
+    password: NewPassword
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+
+
+class UpdateUser(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is left out stays as it is; null takes a choice back."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)] | UnsetType = UNSET
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")] | UnsetType | None = UNSET
+    time_zone: Annotated[str, Meta(max_length=64, description="IANA")] | UnsetType | None = UNSET
+    reminder_days: Annotated[int, Meta(ge=0, le=MAX_REMINDER_DAYS)] | UnsetType | None = UNSET
+
+    def changes(self) -> dict[str, Preference]:
+        return {name: value for name, value in structs.asdict(self).items() if value is not UNSET}
+
+
+class ChangePassword(Struct, kw_only=True, forbid_unknown_fields=True):
+    current_password: AnyPassword
+    new_password: NewPassword
+
+
+class RequestCode(Struct, kw_only=True, forbid_unknown_fields=True):
+    email: Address
+
+
+class VerifyEmail(Struct, kw_only=True, forbid_unknown_fields=True):
+    email: Address
+    code: SentCode
+
+
+class ResetPassword(Struct, kw_only=True, forbid_unknown_fields=True):
+    email: Address
+    code: SentCode
+    new_password: NewPassword
+
+
+class Accepted(Struct, kw_only=True):
+    """It will be done, and there is nothing to say of it."""
 
 
 class LogIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """Wider than what registers: an address or password that cannot be is wrong credentials like any other."""
 
     email: Annotated[str, Meta(max_length=1024)]
-    password: Annotated[str, Meta(max_length=1024)]
+    password: AnyPassword
 
 
 class RefreshSession(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -34,12 +81,82 @@ class LogOut(Struct, kw_only=True, forbid_unknown_fields=True):
 class UserReply(Struct, kw_only=True):
     user_id: str
     email: str
+    email_verified: bool
     name: str
+    currency: str | None
+    time_zone: str | None
+    reminder_days: int | None
+    roles: list[str]
     created_at: str
 
     @classmethod
     def of(cls, user: User) -> "UserReply":
-        return cls(user_id=user.user_id, email=user.email, name=user.name, created_at=rfc3339(user.created_at))
+        return cls(
+            user_id=user.user_id,
+            email=user.email,
+            email_verified=user.email_verified,
+            name=user.preferences.name,
+            currency=user.preferences.currency,
+            time_zone=user.preferences.time_zone,
+            reminder_days=user.preferences.reminder_days,
+            roles=["user", *sorted(user.roles)],
+            created_at=rfc3339(user.created_at),
+        )
+
+
+class SessionReply(Struct, kw_only=True):
+    """`current`: the one that this request's access token belongs to."""
+
+    session_id: str
+    created_at: str
+    last_used_at: str
+    current: bool
+
+    @classmethod
+    def of(cls, session: Session, current: SessionId) -> "SessionReply":
+        return cls(
+            session_id=session.session_id,
+            created_at=rfc3339(session.created_at),
+            last_used_at=rfc3339(session.refreshed_at),
+            current=session.session_id == current,
+        )
+
+
+class SessionList(Struct, kw_only=True):
+    items: list[SessionReply]
+    next_cursor: None = None
+
+
+class RoleGrantReply(Struct, kw_only=True):
+    role: str
+    at: str
+
+
+class ExportedUserReply(UserReply, kw_only=True):
+    role_grants: list[RoleGrantReply]
+    updated_at: str
+
+
+class ExportReply(Struct, kw_only=True):
+    """Everything held on the user. `accounts`, `bills`, `jobs`: by name, the lists of the service that holds them."""
+
+    exported_at: str
+    user: ExportedUserReply
+    sessions: list[SessionReply]
+    accounts: dict[str, list[Raw]]
+    bills: dict[str, list[Raw]]
+    jobs: dict[str, list[Raw]]
+
+    @classmethod
+    def of(cls, export: ExportedUser, current: SessionId) -> "ExportReply":
+        user = export.user
+        own = ExportedUserReply(
+            **structs.asdict(UserReply.of(user)),
+            role_grants=[RoleGrantReply(role=grant.role, at=rfc3339(grant.at)) for grant in user.role_grants],
+            updated_at=rfc3339(user.updated_at),
+        )
+        sessions = [SessionReply.of(session, current) for session in export.sessions]
+        return cls(exported_at=rfc3339(export.exported_at), user=own, sessions=sessions, **export.parts)
 
 
 class TokenReply(Struct, kw_only=True):

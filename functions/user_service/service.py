@@ -1,46 +1,106 @@
-"""Use cases: users register and are looked up, sessions begin, go on and end."""
+"""Use cases of a user's own data: registering, looking up, changing and deleting it, and roles.
 
-import hmac
+What comes beside: `sessions.py` (logging in and what follows), `recovery.py` (passwords and codes by mail),
+`export.py` (everything held on a user) and `lockout.py` (who guesses is slowed down).
+"""
+
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from functions.common.clock import Clock
-from functions.common.errors import Conflict, FieldError, InvalidInput, NotFound, Unauthenticated
+from functions.common.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed
 from functions.common.ids import new_id
 from functions.common.logs import fields
-from functions.user_service.model import Email, Role, Session, SessionId, User, UserId, cleaned_name, normalised_email
-from functions.user_service.tokens import AccessTokens, RefreshToken
+from functions.common.outbox import Outbox, Pending
+from functions.contracts.events.envelope import wrap
+from functions.contracts.events.users import UserDeletedV1
+from functions.user_service.lockout import AccountKey, account_key
+from functions.user_service.model import (
+    CURRENCIES,
+    Email,
+    Mail,
+    Preferences,
+    Role,
+    Session,
+    SessionId,
+    User,
+    UserId,
+    cleaned_name,
+    is_time_zone,
+    normalised_email,
+)
+from functions.user_service.passwords import password_errors
 
 log = logging.getLogger(__name__)
 
+Preference = str | int | None
+NAME_RULE = "A name has 1 to 100 characters, at least one that shows, and no control characters."
+
 
 class UserRepository(Protocol):
+    """Users who are being deleted are left out, but where it says otherwise."""
+
     def create(self, user: User) -> bool:
-        """False, and nothing is written, when somebody has that e-mail."""
+        """False, and nothing is written, when somebody has that e-mail, be it one who is being deleted."""
         ...
 
     def get(self, user_id: UserId) -> User | None: ...
+    def get_even_deleted(self, user_id: UserId) -> User | None: ...
     def find(self, email: Email) -> User | None: ...
 
-    def set_password_hash(self, user: User, password_hash: str) -> None:
-        """Unless the hash is no longer that of `user`: then somebody else's change stands."""
+    def set_preferences(self, user_id: UserId, changes: Mapping[str, Preference], at: datetime) -> User | None:
+        """The user with these fields of their preferences changed; None when there is none."""
         ...
 
+    def rehash(self, user: User, password_hash: str) -> None:
+        """The same password, hashed anew. Unless the hash is no longer that of `user`."""
+        ...
+
+    def change_password(self, user: User, password_hash: str, at: datetime, *, email_verified: bool) -> bool:
+        """Another password, and the next session epoch. False, and nothing is written, when the password of `user` has
+        been changed meanwhile."""
+        ...
+
+    def end_sessions(self, user_id: UserId, at: datetime) -> None:
+        """The next session epoch."""
+        ...
+
+    def set_email_verified(self, user_id: UserId, at: datetime) -> None: ...
     def grant_role(self, user: User, role: Role, at: datetime) -> None: ...
+
+    def mark_deleted(self, user_id: UserId, at: datetime, events: Sequence[str]) -> Pending | None:
+        """None, and nothing is written, when there is no such user (any more)."""
+        ...
+
+    def remove(self, user: User) -> None:
+        """The user and their claim to the e-mail."""
+        ...
 
 
 class SessionRepository(Protocol):
     def create(self, session: Session) -> None: ...
     def get(self, user_id: UserId, session_id: SessionId) -> Session | None: ...
 
+    def newest(self, user_id: UserId, limit: int) -> Sequence[Session]:
+        """The newest first; such that are over among them."""
+        ...
+
     def rotate(self, seen: Session, rotated: Session) -> bool:
         """False, and nothing is written, when the session is no longer as `seen`."""
         ...
 
+    def adopt(self, user_id: UserId, session_id: SessionId, epoch: int) -> None:
+        """Takes the session, if there is one, over into the epoch."""
+        ...
+
     def delete(self, user_id: UserId, session_id: SessionId) -> None: ...
+
+    def delete_all(self, user_id: UserId, keep: SessionId | None = None) -> int:
+        """All sessions but `keep`, and all codes. Answers how many items that were."""
+        ...
 
 
 class PasswordHasher(Protocol):
@@ -53,23 +113,50 @@ class PasswordHasher(Protocol):
     def outdated(self, password_hash: str) -> bool: ...
 
 
+class MailPost(Protocol):
+    def post(self, email: str, mail: Mail) -> None:
+        """Has the mail sent if somebody has the address; does not wait, and never fails."""
+        ...
+
+
+class CountRepository(Protocol):
+    def delete_account(self, account: AccountKey) -> int:
+        """The account's failed logins. Answers how many items that were."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
+class Directory:
+    """What other services ask."""
+
+    repository: UserRepository
+
+    def get_user(self, user_id: UserId) -> User:
+        """Raises NotFound."""
+        return _found(self.repository.get(user_id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
     repository: UserRepository
+    sessions: SessionRepository
     hasher: PasswordHasher
+    mails: MailPost
+    outbox: Outbox
     clock: Clock
 
     def register(self, email: str, password: str, name: str) -> User:
-        """The new user. Raises InvalidInput for an ill-formed e-mail or name, Conflict for a known e-mail.
+        """The new user. Raises InvalidInput for an e-mail, password or name that may not be, Conflict for a known
+        e-mail.
 
         That a known e-mail shows is accepted (issue of the front door); logging in does not show it.
         """
-        address, clean = _checked(email, name)
+        address, clean = _checked(email, password, name)
         now = self.clock.now()
         user = User(
             user_id=UserId(new_id("usr")),
             email=address,
-            name=clean,
+            preferences=Preferences(name=clean),
             password_hash=self.hasher.hash(password),
             created_at=now,
             updated_at=now,
@@ -77,14 +164,34 @@ class Users:
         if not self.repository.create(user):
             raise Conflict("Somebody has registered with this e-mail.", code="email_taken")
         log.info("user_registered", extra=fields(user_id=user.user_id))
+        self.mails.post(user.email, Mail.VERIFY_EMAIL)
         return user
 
     def get_user(self, user_id: UserId) -> User:
         """Raises NotFound."""
-        user = self.repository.get(user_id)
-        if user is None:
-            raise NotFound("There is no such user.", code="user_not_found")
-        return user
+        return _found(self.repository.get(user_id))
+
+    def update_user(self, user_id: UserId, changes: Mapping[str, Preference]) -> User:
+        """Changes those fields of the preferences that are named; None takes a choice back. Raises InvalidInput,
+        NotFound."""
+        checked = _checked_preferences(changes)
+        if not checked:
+            return self.get_user(user_id)
+        return _found(self.repository.set_preferences(user_id, checked, self.clock.now()))
+
+    def delete_user(self, user_id: UserId) -> None:
+        """From now on there is no such user; what is held on them goes by and by, here and in every other service.
+
+        Again changes nothing. The e-mail is free when all is gone.
+        """
+        now = self.clock.now()
+        event = wrap(UserDeletedV1(user_id=user_id), now)
+        pending = self.repository.mark_deleted(user_id, now, [event.to_json()])
+        if pending is None:
+            return
+        log.info("user_deleted", extra=fields(user_id=user_id))
+        self.sessions.delete_all(user_id)
+        self.outbox.send([pending])
 
     def grant_role(self, email: str, role: str) -> User:
         """Gives the user that role, in tokens from now on; again changes nothing. Only the operator's command calls it.
@@ -103,114 +210,66 @@ class Users:
         return replace(user, roles=user.roles | {Role(role)})
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What a login or a refresh hands out. `expires_in`: seconds that the access token lives."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """What other services' deletion ends with, and what the sweep calls."""
 
-    access_token: str = field(repr=False)
-    expires_in: int
-    refresh_token: str = field(repr=False)
+    repository: UserRepository
+    sessions: SessionRepository
+    counts: CountRepository
+    outbox: Outbox
 
+    def purge_user(self, user_id: UserId) -> int:
+        """Deletes what is left of a user who is being deleted; answers how many items. Again deletes nothing.
 
-@dataclass(frozen=True, slots=True)
-class Sessions:
-    users: UserRepository
-    repository: SessionRepository
-    hasher: PasswordHasher
-    access_tokens: Callable[[], AccessTokens]
-    """Built when first needed: ending a session signs nothing."""
-    clock: Clock
-    lifetime: timedelta
-    """How long a refresh token is good for; each refresh starts it anew."""
-
-    def log_in(self, email: str, password: str) -> Tokens:
-        """A new session. Raises Unauthenticated, alike and as late for an unknown e-mail as for a wrong password."""
-        address = normalised_email(email)
-        user = self.users.find(address) if address else None
-        correct = self.hasher.verify(user.password_hash if user else None, password)
-        if user is None or not correct:
-            log.info("login_refused", extra=fields(user_id=user.user_id if user else None))
-            raise Unauthenticated("The e-mail or the password is wrong.", code="invalid_credentials")
-        if self.hasher.outdated(user.password_hash):
-            self.users.set_password_hash(user, self.hasher.hash(password))
-        token, now = RefreshToken.first(user.user_id, SessionId(new_id("ses"))), self.clock.now()
-        session = Session(
-            user_id=user.user_id,
-            session_id=token.session_id,
-            family_hash=token.family_hash,
-            token_hash=token.token_hash,
-            created_at=now,
-            refreshed_at=now,
-            expires_at=now + self.lifetime,
-        )
-        tokens = self._tokens(user, session, token)
-        self.repository.create(session)
-        log.info("logged_in", extra=fields(user_id=user.user_id, session_id=session.session_id))
-        return tokens
-
-    def refresh(self, refresh_token: str) -> Tokens:
-        """New tokens for a refresh token, which is used up by it. Raises Unauthenticated.
-
-        Whoever comes with a token of the family that was used before is a thief or was robbed: the session ends
-        (RFC 9700 section 4.14.2). Of two that come at the same moment one wins, the other is refused, and the session
-        lives.
+        Raises PreconditionFailed for a user who is not being deleted.
         """
-        token = RefreshToken.parse(refresh_token)
-        session = self._session(token) if token else None
-        if token is None or session is None:
-            raise _refused()
-        if not hmac.compare_digest(session.token_hash, token.token_hash):
-            log.warning("refresh_token_reused", extra=fields(user_id=session.user_id, session_id=session.session_id))
-            self.repository.delete(session.user_id, session.session_id)
-            raise _refused()
-        user = self.users.get(session.user_id)
-        if user is None:
-            raise _refused()
-        successor, now = token.next(), self.clock.now()
-        rotated = replace(session, token_hash=successor.token_hash, refreshed_at=now, expires_at=now + self.lifetime)
-        # Signed before the old token is used up: if KMS fails, the caller can try again with it.
-        tokens = self._tokens(user, rotated, successor)
-        if not self.repository.rotate(session, rotated):
-            raise _refused()
-        return tokens
+        user = self.repository.get_even_deleted(user_id)
+        deleted = 0
+        if user and not user.deleted_at:
+            raise PreconditionFailed("The user is not being deleted.", code="user_not_deleted")
+        deleted += self.sessions.delete_all(user_id)
+        if user:
+            deleted += self.counts.delete_account(account_key(user.email))
+            self.repository.remove(user)
+            deleted += 2
+            log.info("user_purged", extra=fields(user_id=user_id))
+        return deleted
 
-    def log_out(self, user_id: UserId, session_id: SessionId, refresh_token: str | None) -> None:
-        """Ends the user's session that the refresh token belongs to; without a token, `session_id`.
-
-        Never says whether there was one (RFC 7009 section 2.2).
-        """
-        if refresh_token is None:
-            if session_id:
-                self.repository.delete(user_id, session_id)
-            return
-        token = RefreshToken.parse(refresh_token)
-        if token and token.user_id == user_id and self._session(token):
-            self.repository.delete(user_id, token.session_id)
-
-    def _session(self, token: RefreshToken) -> Session | None:
-        """The live session of the token's family, whether or not the token is its newest."""
-        session = self.repository.get(token.user_id, token.session_id)
-        if session is None or session.expires_at <= self.clock.now():
-            return None
-        return session if hmac.compare_digest(session.family_hash, token.family_hash) else None
-
-    def _tokens(self, user: User, session: Session, token: RefreshToken) -> Tokens:
-        issuer = self.access_tokens()
-        access_token = issuer.issue(user, session.session_id, session.refreshed_at)
-        return Tokens(access_token, int(issuer.lifetime.total_seconds()), str(token))
+    def flush_outbox(self, limit: int) -> tuple[int, bool]:
+        """Publishes events that were left behind. Answers how many items, and whether there may be more."""
+        return self.outbox.flush(limit)
 
 
-def _checked(email: str, name: str) -> tuple[Email, str]:
+def _found(user: User | None) -> User:
+    if user is None:
+        raise NotFound("There is no such user.", code="user_not_found")
+    return user
+
+
+def _checked(email: str, password: str, name: str) -> tuple[Email, str]:
     address, clean = normalised_email(email), cleaned_name(name)
-    errors = []
+    errors = list(password_errors(password, field="password", email=address or email, name=clean or name))
     if address is None:
         errors.append(FieldError("email", "invalid", "This is no e-mail address."))
     if clean is None:
-        errors.append(FieldError("name", "invalid", "A name has at least one character, and no control characters."))
-    if address is None or clean is None:
+        errors.append(FieldError("name", "invalid", NAME_RULE))
+    if errors or address is None or clean is None:
         raise InvalidInput.of(*errors)
     return address, clean
 
 
-def _refused() -> Unauthenticated:
-    return Unauthenticated("The refresh token is not good (any more): log in.", code="invalid_refresh_token")
+def _checked_preferences(changes: Mapping[str, Preference]) -> Mapping[str, Preference]:
+    checked, errors = dict(changes), []
+    if "name" in changes:
+        checked["name"] = cleaned_name(str(changes["name"]))
+        if checked["name"] is None:
+            errors.append(FieldError("name", "invalid", NAME_RULE))
+    currency, time_zone = changes.get("currency"), changes.get("time_zone")
+    if currency is not None and currency not in CURRENCIES:
+        errors.append(FieldError("currency", "invalid", "This is no ISO 4217 code of a currency, e.g. EUR."))
+    if time_zone is not None and not is_time_zone(str(time_zone)):
+        errors.append(FieldError("time_zone", "invalid", "This is no IANA time zone, e.g. Europe/Berlin."))
+    if errors:
+        raise InvalidInput.of(*errors)
+    return checked

@@ -64,7 +64,7 @@ class RefreshToken:
 
     @classmethod
     def first(cls, user_id: UserId, session_id: SessionId) -> "RefreshToken":
-        return cls(user_id, session_id, _secret(), _secret())
+        return cls(user_id, session_id, new_secret(), new_secret())
 
     @classmethod
     def parse(cls, text: str) -> "RefreshToken | None":
@@ -79,25 +79,26 @@ class RefreshToken:
 
     def next(self) -> "RefreshToken":
         """The family's next token."""
-        return RefreshToken(self.user_id, self.session_id, self.family_secret, _secret())
+        return RefreshToken(self.user_id, self.session_id, self.family_secret, new_secret())
 
     @property
     def family_hash(self) -> str:
-        return _digest(self.family_secret)
+        return digest(self.family_secret)
 
     @property
     def token_hash(self) -> str:
-        return _digest(self.own_secret)
+        return digest(self.own_secret)
 
     def __str__(self) -> str:
         return f"{self.user_id}.{self.session_id}.{self.family_secret}.{self.own_secret}"
 
 
-def _secret() -> str:
+def new_secret() -> str:
+    """256 random bits, for a token or a code."""
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
-def _digest(secret: str) -> str:
+def digest(secret: str) -> str:
     """SHA-256 suffices: 256 random bits cannot be guessed, however fast the hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 

@@ -19,6 +19,8 @@ SEVEN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 PUBLIC = {
     ("POST", "/users"), ("POST", "/auth/login"), ("POST", "/auth/refresh"), ("GET", "/.well-known/jwks.json"),
     ("GET", "/health"), ("GET", "/openapi.json"), ("GET", "/docs"),
+    ("POST", "/auth/verify-email/request"), ("POST", "/auth/verify-email"),
+    ("POST", "/auth/password-reset/request"), ("POST", "/auth/password-reset"),
 }  # fmt: skip
 
 

@@ -76,3 +76,16 @@ def test_what_is_not_elf_stays_as_it_is(tmp_path: Path) -> None:
 
     assert drop_sections(file) == 0
     assert file.read_bytes() == b"\xcf\xfa\xed\xfe" + bytes(100)
+
+
+def test_of_zxcvbn_the_list_of_passwords_is_left_as_it_is(tmp_path: Path) -> None:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    shutil.copytree(Path(importlib.util.find_spec("zxcvbn").origin or "").parent, tmp_path / "zxcvbn")  # type: ignore[union-attr]
+
+    artefacts._trim(tmp_path)
+
+    assert [path.name for path in (tmp_path / "zxcvbn").iterdir()] == ["frequency_lists.py"]
+    kept: dict[str, dict[str, list[str]]] = {}
+    exec((tmp_path / "zxcvbn" / "frequency_lists.py").read_text(), kept)
+    assert kept["FREQUENCY_LISTS"] == {"passwords": FREQUENCY_LISTS["passwords"]}

@@ -1,16 +1,18 @@
-"""Registration, roles, and the life of a session."""
+"""Registration, the user's own data, roles, and deletion."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-import jwt
 import pytest
 
-from functions.common.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
-from functions.user_service.model import Role, SessionId, UserId
-from functions.user_service.tokens import RefreshToken
+from functions.common.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Unauthenticated
+from functions.contracts.events.envelope import unwrap
+from functions.contracts.events.users import UserDeletedV1
+from functions.user_service.model import Mail, Role, RoleGrant, UserId
 from tests.unit.user_service.fakes import World
 
-EMAIL, PASSWORD = "ada@example.com", "correct horse"
+EMAIL, PASSWORD, HOME = "ada@example.com", "correct horse", "192.0.2.7"
 
 
 @pytest.fixture
@@ -18,12 +20,6 @@ def world() -> World:
     world = World()
     world.users.register(EMAIL, PASSWORD, "Ada")
     return world
-
-
-def family(refresh_token: str) -> RefreshToken:
-    token = RefreshToken.parse(refresh_token)
-    assert token is not None
-    return token
 
 
 # Users.
@@ -35,6 +31,9 @@ def test_a_user_registers() -> None:
     assert (user.email, user.name, user.created_at) == (EMAIL, "Ada", world.clock.now())
     assert user.user_id.startswith("usr_")
     assert world.users.get_user(user.user_id) == user
+    assert world.directory.get_user(user.user_id) == user
+    assert not user.email_verified
+    assert [(email, mail) for email, mail, _ in world.mailer.sent] == [(EMAIL, Mail.VERIFY_EMAIL)]
 
 
 def test_an_email_registers_once(world: World) -> None:
@@ -61,6 +60,7 @@ def test_a_role_is_granted_once(world: World) -> None:
     assert granted is not None
     assert granted.roles == {Role.ADMIN}
     assert granted.version == 2
+    assert granted.role_grants == (RoleGrant(Role.ADMIN, world.clock.now()),)
 
 
 @pytest.mark.parametrize("email", ["eve@example.com", "nobody"])
@@ -74,164 +74,141 @@ def test_an_unknown_role_is_refused(world: World) -> None:
         world.users.grant_role(EMAIL, "emperor")
 
 
-# Logging in.
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("1234567", "length"),
+        ("e\u0301" * 7, "length"),
+        ("\u00e9" * 129, "length"),
+        ("\ufdfa" * 8, "length"),
+        ("password1", "common"),
+        ("QwertyUiop", "common"),
+        ("ADA@example.com", "personal"),
+        ("ada lovelace", "personal"),
+        ("\uff41\uff44\uff41\uff20example.com", "personal"),
+    ],
+)
+def test_a_password_that_is_guessed_first_is_refused(password: str, code: str) -> None:
+    world = World()
+    with pytest.raises(InvalidInput) as refused:
+        world.users.register(EMAIL, password, "Ada Lovelace")
+    assert [(error.field, error.code) for error in refused.value.errors] == [("password", code)]
+    assert password not in str(refused.value.errors)
 
 
-def test_logging_in_gives_tokens(world: World) -> None:
-    world.users.grant_role(EMAIL, "admin")
-    tokens = world.sessions.log_in("ADA@example.com", PASSWORD)
-    claims = jwt.decode(tokens.access_token, options={"verify_signature": False})
-    assert (claims["iss"], claims["aud"], claims["roles"]) == ("billing-aggregator", "billing-api", ["user", "admin"])
-    assert claims["sid"] in world.session_items.sessions
-    assert tokens.expires_in == 900 == claims["exp"] - claims["nbf"]
+@pytest.mark.parametrize("password", ["\u00e9" * 8, "e\u0301" * 128, " " * 8, "\U0001f40e" * 8, "correct horse"])
+def test_a_password_has_any_characters_and_as_many_as_one_sees(password: str) -> None:
+    world = World()
+    world.users.register(EMAIL, password, "Ada")
+    assert world.sessions.log_in(EMAIL, password, HOME).access_token
+
+
+def test_of_fifty_registrations_at_once_one_wins() -> None:
+    world = World()
+    started, lock = threading.Barrier(50), threading.Lock()
+    create = world.user_items.create
+
+    def atomic(user: object) -> bool:  # what the table's condition does
+        with lock:
+            return create(user)  # type: ignore[arg-type]
+
+    world.user_items.create = atomic  # type: ignore[method-assign]
+
+    def register(number: int) -> bool:
+        started.wait()
+        try:
+            world.users.register("Ada@Example.com " if number % 2 else EMAIL, PASSWORD, f"Ada {number}")
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(50) as pool:
+        assert sum(pool.map(register, range(50))) == 1
+    assert len(world.user_items.users) == 1
+
+
+# The user's own data.
+
+
+def test_preferences_change_one_by_one_and_can_be_taken_back(world: World) -> None:
+    [user] = world.user_items.users.values()
+    world.users.update_user(user.user_id, {"currency": "EUR", "time_zone": "Europe/Berlin", "reminder_days": 0})
+    changed = world.users.update_user(user.user_id, {"name": " Ada L. ", "reminder_days": None})
+    assert changed.name == "Ada L."
+    assert (changed.preferences.currency, changed.preferences.time_zone) == ("EUR", "Europe/Berlin")
+    assert changed.preferences.reminder_days is None
+    assert changed.version == 3
+    assert world.users.update_user(user.user_id, {}) == changed
 
 
 @pytest.mark.parametrize(
-    ("email", "password"), [(EMAIL, "wrong"), ("eve@example.com", PASSWORD), ("nobody", PASSWORD), (EMAIL, "")]
-)
-def test_wrong_credentials_are_refused_alike(world: World, email: str, password: str) -> None:
-    with pytest.raises(Unauthenticated) as refused:
-        world.sessions.log_in(email, password)
-    assert (refused.value.code, refused.value.detail) == (
-        "invalid_credentials",
-        "The e-mail or the password is wrong.",
-    )
-    assert world.hasher.verified == 1
-    assert not world.session_items.sessions
-
-
-def test_an_outdated_hash_is_made_anew(world: World) -> None:
-    world.hasher.pepper = "v2"
-    world.sessions.log_in(EMAIL, PASSWORD)
+    ("field", "value"),
+    [("name", " "), ("name", "A\x00"), ("currency", "XXX"), ("currency", "eur"), ("time_zone", "Europe/Atlantis"),
+     ("time_zone", "Europe"), ("time_zone", "../etc/passwd"), ("time_zone", "")],
+)  # fmt: skip
+def test_a_preference_that_cannot_be_is_named(world: World, field: str, value: str) -> None:
     [user] = world.user_items.users.values()
-    assert user.password_hash.startswith("v2")
-    world.sessions.log_in(EMAIL, PASSWORD)
+    with pytest.raises(InvalidInput) as refused:
+        world.users.update_user(user.user_id, {"reminder_days": 3, field: value})
+    assert [error.field for error in refused.value.errors] == [field]
+    assert world.users.get_user(user.user_id) == user
 
 
-# Refreshing.
+def test_nobody_has_no_preferences(world: World) -> None:
+    with pytest.raises(NotFound):
+        world.users.update_user(UserId("usr_x"), {"currency": "EUR"})
 
 
-def test_a_session_goes_on_with_each_refresh(world: World) -> None:
-    token = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-    for _ in range(3):
-        world.clock.advance(timedelta(days=29))
-        token = world.sessions.refresh(token).refresh_token
-    assert len(world.session_items.sessions) == 1
+# Deletion.
 
 
-def test_new_roles_show_from_the_next_refresh(world: World) -> None:
-    token = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-    world.users.grant_role(EMAIL, "admin")
-    access_token = world.sessions.refresh(token).access_token
-    assert jwt.decode(access_token, options={"verify_signature": False})["roles"] == ["user", "admin"]
-
-
-def test_a_token_used_again_ends_the_session(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    stolen = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-    fresh = world.sessions.refresh(stolen).refresh_token
-    other = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-
-    for token in (stolen, fresh):
-        with pytest.raises(Unauthenticated) as refused:
-            world.sessions.refresh(token)
-        assert refused.value.code == "invalid_refresh_token"
-
-    assert "refresh_token_reused" in caplog.messages
-    world.sessions.refresh(other)
-
-
-def test_a_token_never_issued_changes_nothing(world: World) -> None:
-    genuine = family(world.sessions.log_in(EMAIL, PASSWORD).refresh_token)
-    forged = RefreshToken.first(genuine.user_id, genuine.session_id)
-    with pytest.raises(Unauthenticated):
-        world.sessions.refresh(str(forged))
-    world.sessions.refresh(str(genuine))
-
-
-@pytest.mark.parametrize("token", ["", "x", "a.b.c.d", "é" * 40, ".".join(["usr_x", "ses_x", "a" * 43, "b" * 43])])
-def test_what_is_no_token_is_refused(world: World, token: str) -> None:
-    with pytest.raises(Unauthenticated):
-        world.sessions.refresh(token)
-
-
-def test_an_expired_session_is_over_though_the_table_still_holds_it(world: World) -> None:
-    token = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-    world.clock.advance(timedelta(days=30))
-    with pytest.raises(Unauthenticated):
-        world.sessions.refresh(token)
-    assert world.session_items.sessions
-
-
-def test_the_loser_of_two_refreshes_does_not_end_the_session(world: World) -> None:
-    token = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-    world.session_items.raced = True
-    with pytest.raises(Unauthenticated):
-        world.sessions.refresh(token)
-    assert world.session_items.sessions
-
-
-def test_a_token_is_not_used_up_when_signing_fails(world: World) -> None:
-    token = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-    world.signer.down = True
-    with pytest.raises(Unavailable):
-        world.sessions.refresh(token)
-    world.signer.down = False
-    world.sessions.refresh(token)
-
-
-def test_a_deleted_user_refreshes_nothing(world: World) -> None:
-    token = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-    world.user_items.users.clear()
-    with pytest.raises(Unauthenticated):
-        world.sessions.refresh(token)
-
-
-# Logging out.
-
-
-def test_logging_out_ends_the_tokens_session(world: World) -> None:
-    mine, other = (world.sessions.log_in(EMAIL, PASSWORD).refresh_token for _ in range(2))
-    token = family(mine)
+def test_a_deleted_user_is_gone_at_once_and_the_others_hear_of_it(world: World) -> None:
+    [user] = world.user_items.users.values()
+    tokens = world.sessions.log_in(EMAIL, PASSWORD, HOME)
     for _ in range(2):
-        world.sessions.log_out(token.user_id, family(other).session_id, mine)
-    with pytest.raises(Unauthenticated):
-        world.sessions.refresh(mine)
-    world.sessions.refresh(other)
+        world.users.delete_user(user.user_id)
 
-
-def test_logging_out_without_a_token_ends_the_access_tokens_session(world: World) -> None:
-    token = family(world.sessions.log_in(EMAIL, PASSWORD).refresh_token)
-    world.sessions.log_out(token.user_id, SessionId(""), None)
-    assert world.session_items.sessions
-    world.sessions.log_out(token.user_id, token.session_id, None)
+    [event] = world.publisher.events
+    assert unwrap(event, UserDeletedV1) == UserDeletedV1(user_id=user.user_id)
+    assert (event.source, event.subject) == ("/billing/user", user.user_id)
     assert not world.session_items.sessions
-
-
-def test_nobody_logs_somebody_else_out(world: World) -> None:
-    token = world.sessions.log_in(EMAIL, PASSWORD).refresh_token
-    world.sessions.log_out(UserId("usr_eve"), SessionId("ses_x"), token)
-    world.sessions.log_out(family(token).user_id, SessionId("ses_x"), "no token")
-    assert world.session_items.sessions
-
-
-# Nothing secret shows.
-
-
-def test_no_secret_stands_in_a_representation_or_a_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
-    tokens = world.sessions.log_in(EMAIL, PASSWORD)
-    again = world.sessions.refresh(tokens.refresh_token)
-    with pytest.raises(Unauthenticated) as refused:
+    assert not world.user_items.outbox
+    with pytest.raises(NotFound):
+        world.users.get_user(user.user_id)
+    with pytest.raises(Unauthenticated):
+        world.sessions.log_in(EMAIL, PASSWORD, HOME)
+    with pytest.raises(Unauthenticated):
         world.sessions.refresh(tokens.refresh_token)
+    with pytest.raises(Conflict):
+        world.users.register(EMAIL, PASSWORD, "Eve")
+
+
+def test_while_the_broker_is_down_the_deletion_waits_for_the_sweep(world: World) -> None:
     [user] = world.user_items.users.values()
-    parts = family(tokens.refresh_token)
-    shown = " ".join(
-        [repr(value) for value in (tokens, again, user, parts, *world.session_items.sessions.values())]
-        + [repr(record.__dict__) for record in caplog.records]
-        + [refused.value.detail, str(refused.value)]
-    )
-    secrets = (
-        PASSWORD, PASSWORD[::-1], EMAIL + '"', tokens.access_token, tokens.refresh_token, again.refresh_token,
-        parts.family_secret, parts.own_secret, parts.token_hash, parts.family_hash,
-    )  # fmt: skip
-    assert [secret for secret in secrets if secret in shown] == []
+    world.publisher.down = True
+    world.users.delete_user(user.user_id)
+    assert world.purge.flush_outbox(10) == (0, False)
+    world.publisher.down = False
+    assert world.purge.flush_outbox(10) == (1, False)
+    assert world.publisher.types == ["user.deleted.v1"]
+
+
+def test_the_purge_leaves_nothing_and_frees_the_email(world: World) -> None:
+    [user] = world.user_items.users.values()
+    world.sessions.log_in(EMAIL, PASSWORD, HOME)
+    world.users.delete_user(user.user_id)
+    with pytest.raises(Unauthenticated):
+        world.sessions.log_in(EMAIL, PASSWORD, "198.51.100.9")
+    assert world.purge.purge_user(user.user_id) > 2
+    assert world.purge.purge_user(user.user_id) == 0
+    assert not world.user_items.users
+    assert [place for place in world.count_items.counts if place.account] == []
+    world.clock.advance(timedelta(minutes=1))
+    assert world.users.register(EMAIL, PASSWORD, "Ada").user_id != user.user_id
+
+
+def test_nobody_is_purged_who_did_not_want_it(world: World) -> None:
+    [user] = world.user_items.users.values()
+    with pytest.raises(PreconditionFailed):
+        world.purge.purge_user(user.user_id)
+    assert world.users.get_user(user.user_id) == user

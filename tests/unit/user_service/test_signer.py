@@ -15,7 +15,7 @@ from functions.common.clock import SystemClock
 from functions.common.errors import Unavailable
 from functions.common.http.auth import TokenVerifier
 from functions.common.settings import SettingsError
-from functions.user_service.model import Email, Role, SessionId, User, UserId
+from functions.user_service.model import Email, Preferences, Role, SessionId, User, UserId
 from functions.user_service.signer import KmsSigner, current_kid
 from functions.user_service.tokens import AccessTokens
 
@@ -23,7 +23,7 @@ NOW = SystemClock().now()
 ADA = User(
     user_id=UserId("usr_ada"),
     email=Email("ada@example.com"),
-    name="Ada",
+    preferences=Preferences(name="Ada"),
     password_hash="none",
     roles=frozenset({Role.ADMIN}),
     created_at=NOW,
