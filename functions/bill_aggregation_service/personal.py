@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -54,6 +55,6 @@ def _shown(data: object) -> Mapping[str, object]:
     """Without what only tells the service how to go on. A bill's content stands beside what is known of the bill."""
     if not isinstance(data, Bill | Link):
         raise TypeError(f"a {type(data).__name__} is kept of no user")
-    fields: dict[str, object] = msgspec.to_builtins(data)
+    fields: dict[str, object] = msgspec.to_builtins(data, builtin_types=(datetime,))
     content = msgspec.to_builtins(data.content) if isinstance(data, Bill) else {}
     return {name: value for name, value in (fields | content).items() if name not in INTERNAL}

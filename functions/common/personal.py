@@ -9,11 +9,12 @@ write anew what has just been deleted. The mark holds nothing but the user's id 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from functions.common import cursor as cursors
+from functions.common.clock import rfc3339
 
 PAGE_BYTES = 2_000_000
 PURGED_AT_ONCE = 1_000
@@ -48,7 +49,7 @@ def export_page(kinds: Iterable[str], records: Iterable[Record], page_bytes: int
     for record in records:
         if filled >= page_bytes:
             return ExportPage(msgspec.json.encode(lists), cursors.encode({"after": last}))
-        text = msgspec.json.encode(record.data)
+        text = msgspec.json.encode(_plain(msgspec.to_builtins(record.data, builtin_types=(datetime,))))
         lists[record.kind].append(msgspec.Raw(text))
         filled, last = filled + len(text), record.key
     return ExportPage(msgspec.json.encode(lists), "")
@@ -57,3 +58,12 @@ def export_page(kinds: Iterable[str], records: Iterable[Record], page_bytes: int
 def after(cursor: str) -> str:
     """Key of the last record of the page before; empty for the first page. Raises InvalidInput."""
     return cursors.decode(cursor).get("after", "") if cursor else ""
+
+
+def _plain(data: object) -> object:
+    """With instants spelt as everywhere else."""
+    if isinstance(data, dict):
+        return {name: _plain(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(value) for value in data]
+    return rfc3339(data) if isinstance(data, datetime) else data

@@ -54,7 +54,7 @@ def test_an_export_has_everything_and_no_secret(nobody: Client, secret: list[str
     text = json.dumps(exported)
     assert [value for value in (*given, user.password, user.client.token) if value in text] == []
     assert not re.search(r"password|ciphertext|wrapped_key|_hash|token", text)
-    user.client.send("DELETE", "/users/me")
+    delete(user.client)
 
 
 def facts(bill: Json) -> tuple[object, ...]:
@@ -69,7 +69,7 @@ def test_a_deleted_user_is_gone_everywhere_and_may_come_again(
     user.refresh()
 
     for _ in range(2):
-        assert user.client.send("DELETE", "/users/me").status_code == 202
+        delete(user.client)
 
     assert user.client.send("GET", "/users/me").status_code in {401, 404}
     refused(nobody.send("POST", "/auth/login", json={"email": user.email, "password": user.password}), 401)
@@ -81,14 +81,14 @@ def test_a_deleted_user_is_gone_everywhere_and_may_come_again(
     anew = nobody.login(user.email, user.password)
     secret.append(anew.token)
     assert anew.accounts() == []
-    anew.send("DELETE", "/users/me")
+    delete(anew)
 
 
 def test_nothing_that_comes_late_brings_anything_back(nobody: Client, secret: list[str], platform: Platform) -> None:
     """Through the bus, straight to a worker, and by a token that still lives."""
     user = settled(nobody, secret)
     (gas,) = [account["link_id"] for account in user.client.accounts() if account["provider_id"] == GAS]
-    user.client.send("DELETE", "/users/me")
+    delete(user.client)
     await_gone(platform, user, [gas])
     late: tuple[tuple[str, EventData], ...] = (
         ("RefreshWorker", BillsRefreshRequestedV1(user_id=user.user_id, link_id=gas, reason="provider")),
@@ -127,7 +127,7 @@ def test_a_deletion_ends_although_a_service_was_down(
 
     with platform.impatient("PurgeQueue"):
         with platform.stopped(down):
-            assert user.client.send("DELETE", "/users/me").status_code == 202
+            delete(user.client)
             await_value(lambda: deferred(platform, user), PURGE_SECONDS, "a try that met the service that is down")
             assert traces(platform, user, link_ids)
             refused(
@@ -135,6 +135,7 @@ def test_a_deletion_ends_although_a_service_was_down(
             )
         await_gone(platform, user, link_ids)
     nobody.register(user.email, user.password, "The Same Again")
+    delete(nobody.login(user.email, user.password))
 
 
 def test_a_deletion_ends_although_the_broker_was_down(nobody: Client, secret: list[str], platform: Platform) -> None:
@@ -142,7 +143,7 @@ def test_a_deletion_ends_although_the_broker_was_down(nobody: Client, secret: li
     user = settled(nobody, secret)
     link_ids = [account["link_id"] for account in user.client.accounts()]
     with platform.stopped("BrokerRpc"):
-        assert user.client.send("DELETE", "/users/me").status_code == 202
+        delete(user.client)
     assert traces(platform, user, link_ids)
 
     def swept() -> bool:
@@ -150,6 +151,11 @@ def test_a_deletion_ends_although_the_broker_was_down(nobody: Client, secret: li
         return not traces(platform, user, link_ids)
 
     await_value(swept, PURGE_SECONDS, "the end of a deletion whose event was left behind")
+
+
+def delete(client: Client) -> None:
+    answer = client.send("DELETE", "/users/me")
+    assert answer.status_code == 202, answer.text
 
 
 def settled(nobody: Client, secret: list[str]) -> Household:

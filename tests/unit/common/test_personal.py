@@ -1,4 +1,6 @@
 import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,6 +17,21 @@ def test_a_small_export_is_one_page() -> None:
 
     assert json.loads(page.json) == {"even": [{"n": 0}, {"n": 2}], "odd": [{"n": 1}]}
     assert page.next_cursor == ""
+
+
+@dataclass
+class Reading:
+    at: datetime
+    times: tuple[datetime, ...]
+
+
+def test_instants_are_spelt_as_everywhere() -> None:
+    noon = datetime(2026, 3, 15, 12, 0, 0, 123456, UTC)
+
+    page = export_page(["readings"], [Record("k", "readings", Reading(noon, (noon,)))])
+
+    spelt = "2026-03-15T12:00:00.123Z"
+    assert json.loads(page.json) == {"readings": [{"at": spelt, "times": [spelt]}]}
 
 
 def test_nothing_is_empty_lists() -> None:
