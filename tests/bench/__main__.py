@@ -1,4 +1,5 @@
-"""`make bench`, or `python -m tests.bench`: artefact sizes, cold starts and the cached read, beside their budgets.
+"""`make bench`, or `python -m tests.bench`: artefact sizes, cold starts, what the front door costs, the cached
+read and a login, beside their budgets.
 
 Times are compared as ratios within this one run, with the contestants taking turns, because a time by itself says more
 of the machine than of the code. A budget that is missed is marked; only a benchmark that cannot run ends with an error.
@@ -10,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import cached_read, cold_start, sizes
+from tests.bench import cached_read, cold_start, front_door, login, sizes
 from tests.support import artefacts
 from tests.support.redis_server import redis_server
 
@@ -22,7 +23,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch, redis_server() as cache_url:
         sizes.report()
         cold_start.report(Path(scratch), rounds)
+        front_door.report(cache_url)
         cached_read.report(Path(scratch), cache_url, rounds)
+        login.report()
     return 0
 
 
