@@ -53,8 +53,8 @@ def admin(settings: Settings, email: str) -> None:
 
     if not email:
         raise Failure("Whom?", "make admin EMAIL=someone@example.com")
-    granting.grant(settings, email)
-    click.echo(f"{email} has the role admin, in tokens issued from now on")
+    click.echo(granting.grant(settings, email))
+    click.echo("tokens issued from now on say so: log in again, or refresh")
 
 
 @main.command()

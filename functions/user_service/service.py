@@ -24,6 +24,7 @@ from functions.user_service.model import (
     Mail,
     Preferences,
     Role,
+    RoleGrant,
     Session,
     SessionId,
     User,
@@ -204,10 +205,12 @@ class Users:
         user = self.repository.find(address) if address else None
         if user is None:
             raise NotFound("Nobody has registered with this e-mail.", code="user_not_found")
-        if role not in user.roles:
-            self.repository.grant_role(user, Role(role), self.clock.now())
-            log.info("role_granted", extra=fields(user_id=user.user_id, role=role))
-        return replace(user, roles=user.roles | {Role(role)})
+        if role in user.roles:
+            return user
+        grant = RoleGrant(Role(role), self.clock.now())
+        self.repository.grant_role(user, grant.role, grant.at)
+        log.info("role_granted", extra=fields(user_id=user.user_id, role=role))
+        return replace(user, roles=user.roles | {grant.role}, role_grants=(*user.role_grants, grant))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

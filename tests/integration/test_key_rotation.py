@@ -33,7 +33,7 @@ def at_work(user: Household) -> Iterator[list[tuple[str, int]]]:
     client = Client(user.client.base_url)
 
     def work() -> None:
-        while not over.wait(0.1):
+        while not over.wait(0.5):
             credentials = {"email": user.email, "password": user.password}
             login = client.send("POST", "/auth/login", json=credentials)
             answers.append(("/auth/login", login.status_code))

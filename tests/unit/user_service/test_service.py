@@ -63,6 +63,13 @@ def test_a_role_is_granted_once(world: World) -> None:
     assert granted.role_grants == (RoleGrant(Role.ADMIN, world.clock.now()),)
 
 
+def test_who_grants_a_role_learns_what_was_kept_of_it(world: World) -> None:
+    first = world.users.grant_role(EMAIL, "admin")
+
+    assert first.role_grants == (RoleGrant(Role.ADMIN, world.clock.now()),)
+    assert world.users.grant_role(EMAIL, "admin").role_grants == first.role_grants
+
+
 @pytest.mark.parametrize("email", ["eve@example.com", "nobody"])
 def test_a_role_needs_a_user(world: World, email: str) -> None:
     with pytest.raises(NotFound):
