@@ -53,6 +53,8 @@ test-unit: $(READY) ## unit and contract tests, with the coverage limit
 	@$(INFRA) test unit contract
 test-integration: $(READY) ## integration tests against the running platform, or one started for them
 	@$(INFRA) test integration
+fuzz: $(READY) ## Schemathesis against the running platform and its OpenAPI document (CASES=1000 at least)
+	@$(INFRA) fuzz
 lint: $(READY) ## ruff, mypy, the template, and that generated files are up to date
 	@$(INFRA) lint
 format: $(READY) ## format the code and mend what ruff can mend

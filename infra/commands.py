@@ -116,6 +116,17 @@ def docs() -> None:
 
 
 @main.command()
+@click.option("--cases", envvar="CASES", default=1000, show_default=True, help="At least so many must be tried.")
+@click.pass_obj
+def fuzz(settings: Settings, cases: int) -> None:
+    """Ask the running platform what its OpenAPI document allows, and what it does not."""
+    from infra import fuzz as fuzzing
+    from infra import local
+
+    fuzzing.run(settings, local.url(settings), cases)
+
+
+@main.command()
 @click.pass_obj
 def bench(settings: Settings) -> None:
     """Measure the budgets."""

@@ -154,6 +154,8 @@ class Document:
             operation["description"] = description
         if route.path.startswith(SANDBOX):
             operation["x-sandbox"] = True
+        if route.spec.role:
+            operation["x-role"] = route.spec.role
         operation["security"] = [] if spec.public else [{"bearer": []}]
         if parameters := self._parameters(route):
             operation["parameters"] = parameters

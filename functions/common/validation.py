@@ -89,7 +89,10 @@ def _read_fields(
                 values[field.name] = nested(**inner)
             continue
         try:
-            values[field.name] = msgspec.convert(value, field.type, strict=strict)
+            converted = msgspec.convert(value, field.type, strict=strict)
+            if converted is None and value is not None:  # a lenient reader takes the word for nothing
+                raise msgspec.ValidationError("`null` is no value here")
+            values[field.name] = converted
         except msgspec.ValidationError as error:
             errors.append(FieldError(path, "invalid", f"{str(error)[:MAX_MESSAGE]}."))
     return values, errors

@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 from contextlib import suppress
 from typing import Annotated, Literal
@@ -39,6 +40,7 @@ class Query(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     refresh: bool = False
     from_: str | None = msgspec.field(default=None, name="from")
+    on: dt.date | None = None
 
 
 GOOD: dict[str, object] = {"provider_id": "prv_a", "credentials": {"username": "u", "password": "p"}}
@@ -188,6 +190,7 @@ def test_query_text_is_converted() -> None:
         ({"limit": "ten"}, "limit", "invalid"), ({"limit": ""}, "limit", "invalid"),
         ({"limit": "1.5"}, "limit", "invalid"), ({"limit": "٣"}, "limit", "invalid"),
         ({"refresh": "perhaps"}, "refresh", "invalid"), ({"from_": "x"}, "from_", "unknown"),
+        ({"on": "null"}, "on", "invalid"), ({"on": "NULL"}, "on", "invalid"),
     ],
 )  # fmt: skip
 def test_a_wrong_query_parameter_is_named(query: dict[str, str], field: str, code: str) -> None:

@@ -1,0 +1,183 @@
+"""Schemathesis against the running platform: no answer may be a 5xx, and none may be other than the document says.
+
+Three runs, each as the user that its operations are meant for. The controls of the sandbox are among them (not in a
+short run): afterwards its clock stands on today and no utility is down.
+"""
+
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # Any: JSON
+
+from infra import admin, openapi
+from infra.client import Client, example_params
+from infra.console import Failure, say, step
+from infra.settings import ROOT, Settings
+
+PER_MINUTE = 540
+"""A sandbox takes 600 from one user, and a third of the operations counts against an address's 300 on auth routes."""
+ENDING = ("/users/me/password", "/users/me/sessions", "/auth/logout", "DELETE /users/me")
+"""What ends sessions or users. A throw-away user asks for it."""
+RULES_BEYOND_SCHEMA = frozenset(
+    {
+        "move_clock",  # exactly one of its fields
+        "verify_email", "reset_password",  # the code that was mailed
+        "change_password", "update_user",  # a password that nobody uses, a time zone that exists
+    }
+)  # fmt: skip
+"""Where 422 answers what fits the schema. So it does for cursors that no list gave out, and for an idempotency key that
+stood for another request before."""
+# API Gateway and the engines answer TRACE and QUERY by themselves
+CONFIG = """
+[phases.coverage]
+unexpected-methods = ["get", "put", "post", "delete", "options", "patch"]
+
+[auth.openapi.bearer]
+bearer = "{token}"
+
+[[operations]]
+include-operation-id = {beyond_schema}
+checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 429]
+"""
+# one id in two is made up, the other names something that is there
+KNOWN_ID = """
+[dictionaries.{name}]
+values = ["{value}"]
+
+[parameters."path.{name}"]
+dictionary = "{name}"
+probability = 0.5
+"""
+
+
+@dataclass(frozen=True)
+class Callers:
+    """Tokens of a user with an account, of an admin, and of a user that may go; ids of what the first one has."""
+
+    user: str
+    operator: str
+    throw_away: str
+    known: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    name: str
+    operations: list[str]
+    token: str
+
+
+def run(settings: Settings, base_url: str, cases: int, *, short: bool = False) -> int:
+    """How many cases were tried. Raises Failure when one is not answered as the document says, or when fewer than
+    `cases` were tried."""
+    document = json.loads((ROOT / openapi.OUTPUT).read_text())
+    folder = settings.run_dir / "fuzz"
+    folder.mkdir(parents=True, exist_ok=True)
+    tried, failed = 0, []
+    with _callers(settings, base_url) as callers:
+        for part in _runs(document, callers, short=short):
+            with step(f"fuzzing {len(part.operations)} operations as {part.name}"):
+                count, log = _schemathesis(folder, base_url, _config(document, part, callers), part, short=short)
+            tried += count
+            if log:
+                say(log)
+                failed.append(part.name)
+    if failed:
+        raise Failure(f"Not every answer is as {openapi.OUTPUT} says: see above", f"Whole logs: {folder}")
+    if tried < cases:
+        raise Failure(f"{tried} cases were tried, {cases} are wanted")
+    say(f"{tried} cases, every answer as documented")
+    return tried
+
+
+def _runs(document: dict[str, Any], callers: Callers, *, short: bool) -> Iterator[Run]:
+    parts: dict[str, list[str]] = {"user": [], "admin": [], "throw-away user": []}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if operation.get("x-sandbox") and short:
+                continue
+            ending = f"{method.upper()} {path}" in ENDING or path.startswith(ENDING)
+            name = "throw-away user" if ending else "admin" if operation.get("x-role") else "user"
+            parts[name].append(operation["operationId"])
+    for name, token in zip(parts, (callers.user, callers.operator, callers.throw_away), strict=True):
+        if parts[name]:
+            yield Run(name, parts[name], token)
+
+
+def _schemathesis(folder: Path, base_url: str, settings: str, part: Run, *, short: bool) -> tuple[int, str]:
+    """How many cases were tried, and the log when something was found."""
+    config, report = folder / "schemathesis.toml", folder / "report.json"
+    config.write_text(settings)
+    config.chmod(0o600)
+    report.unlink(missing_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "--config-file",
+        str(config),
+        "run",
+        str(ROOT / openapi.OUTPUT),
+    ]
+    command += ["--url", base_url, "--continue-on-failure", "--report-json-path", str(report)]
+    command += ["--phases", "fuzzing", "--max-examples", "6", "--no-shrink"] if short else ["--max-examples", "40"]
+    command += [] if short else ["--rate-limit", f"{PER_MINUTE}/m"]
+    for operation in part.operations:
+        command += ["--include-operation-id", operation]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    log = done.stdout + done.stderr
+    (folder / f"{part.name}.log").write_text(log)
+    config.unlink()  # it holds a token
+    return _count(report), log if done.returncode else ""
+
+
+def _config(document: dict[str, Any], part: Run, callers: Callers) -> str:
+    text = CONFIG.format(token=part.token, beyond_schema=json.dumps(_beyond_schema(document)))
+    return text + "".join(KNOWN_ID.format(name=name, value=value) for name, value in callers.known.items())
+
+
+def _count(report: Path) -> int:
+    return int(json.loads(report.read_text())["test_cases"]["generated"]) if report.exists() else 0
+
+
+def _beyond_schema(document: dict[str, Any]) -> list[str]:
+    found = set()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            names = {parameter["name"] for parameter in operation.get("parameters", ())}
+            if names & {"cursor", "Idempotency-Key"} or operation["operationId"] in RULES_BEYOND_SCHEMA:
+                found.add(operation["operationId"])
+    return sorted(found)
+
+
+@contextlib.contextmanager
+def _callers(settings: Settings, base_url: str) -> Iterator[Callers]:
+    nobody = Client(base_url)
+    user, throw_away = _registered(nobody), _registered(nobody)
+    operator = _registered(nobody, settings)
+    provider = user.providers()[0]
+    link = user.link(provider["provider_id"], example_params(provider), "good", secrets.token_urlsafe(12))
+    known = {"link_id": link["link_id"], "provider_id": provider["provider_id"], "job_id": user.refresh()}
+    try:
+        yield Callers(user.token, operator.token, throw_away.token, known)
+    finally:
+        operator.move_clock(reset=True)
+        for utility in ("electricity", "gas", "water", "internet"):
+            operator.call("POST", "/mock/outages", {"utility": utility, "down": False})
+        for account in user.accounts():
+            user.unlink(account["link_id"])
+        nobody.close()
+
+
+def _registered(nobody: Client, settings: Settings | None = None) -> Client:
+    """A new user, an admin where `settings` say of which platform."""
+    email, password = f"fuzz-{secrets.token_hex(8)}@example.com", secrets.token_urlsafe(18)
+    nobody.register(email, password, "Fuzz")
+    if settings:
+        admin.grant(settings, email)
+    return nobody.login(email, password)
