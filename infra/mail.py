@@ -26,7 +26,8 @@ def ensure_sender(settings: Settings) -> str:
         return ""
     ses: SESClient = client(settings, "ses")
     known = ses.get_identity_verification_attributes(Identities=[address])["VerificationAttributes"]
-    if address not in known:
+    # an address that was never asked for may be missing there, or stand there as not started
+    if address not in known or known[address]["VerificationStatus"] not in {"Success", "Pending"}:
         ses.verify_email_identity(EmailAddress=address)
         if not settings.emulated:
             say(f"SES has written to {address}: mails go out once the link in that mail was followed")

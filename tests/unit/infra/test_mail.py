@@ -31,6 +31,17 @@ def test_the_sender_is_verified_once(
     assert ses.list_identities()["Identities"] == ["bills@example.com"]
 
 
+def test_an_address_that_an_engine_lists_as_not_started_is_verified(ses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = {"VerificationAttributes": {"bills@example.com": {"VerificationStatus": "NotStarted"}}}
+    monkeypatch.setenv("MAIL_SENDER", "bills@example.com")
+    monkeypatch.setattr(ses, "get_identity_verification_attributes", lambda Identities: listed)
+    monkeypatch.setattr(mail, "client", lambda settings, service: ses)
+
+    mail.ensure_sender(ON_AWS)
+
+    assert ses.list_identities()["Identities"] == ["bills@example.com"]
+
+
 def test_on_aws_nobody_is_made_a_sender_unasked(ses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MAIL_SENDER", raising=False)
 
