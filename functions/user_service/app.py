@@ -6,6 +6,7 @@ from functions.user_service.model import Purpose, SessionId, UserId
 from functions.user_service.schemas import (
     Accepted,
     ChangePassword,
+    ExportQuery,
     ExportReply,
     Jwks,
     LogIn,
@@ -77,12 +78,14 @@ def delete_user() -> object:
 @app.route(
     "/users/me/export",
     methods=["GET"],
+    query=ExportQuery,
     returns=ExportReply,
     errors=[404, 503],
     summary="Everything held on the user, from all services",
 )
 def export_user() -> object:
-    return ExportReply.of(bootstrap.export().export_user(_user_id()), _session_id())
+    cursor = app.read_query(ExportQuery).cursor
+    return ExportReply.of(bootstrap.export().export_user(_user_id(), cursor), _session_id())
 
 
 @app.route(

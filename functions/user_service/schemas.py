@@ -137,8 +137,12 @@ class ExportedUserReply(UserReply, kw_only=True):
     updated_at: str
 
 
+class ExportQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    cursor: Annotated[str, Meta(max_length=1024)] = ""
+
+
 class ExportReply(Struct, kw_only=True):
-    """Everything held on the user. `accounts`, `bills`, `jobs`: by name, the lists of the service that holds them."""
+    """Everything held on the user: the lists of each service, by name. With `next_cursor` they go on in the next."""
 
     exported_at: str
     user: ExportedUserReply
@@ -146,6 +150,7 @@ class ExportReply(Struct, kw_only=True):
     accounts: dict[str, list[Raw]]
     bills: dict[str, list[Raw]]
     jobs: dict[str, list[Raw]]
+    next_cursor: str | None
 
     @classmethod
     def of(cls, export: ExportedUser, current: SessionId) -> "ExportReply":
@@ -156,7 +161,13 @@ class ExportReply(Struct, kw_only=True):
             updated_at=rfc3339(user.updated_at),
         )
         sessions = [SessionReply.of(session, current) for session in export.sessions]
-        return cls(exported_at=rfc3339(export.exported_at), user=own, sessions=sessions, **export.parts)
+        return cls(
+            exported_at=rfc3339(export.exported_at),
+            user=own,
+            sessions=sessions,
+            next_cursor=export.next_cursor,
+            **export.parts,
+        )
 
 
 class TokenReply(Struct, kw_only=True):

@@ -50,6 +50,7 @@ def test_an_export_has_everything_and_no_secret(nobody: Client, secret: list[str
         bill["bill_id"]: facts(bill) for bill in bills
     }
     assert power in {link["link_id"] for link in exported["bills"]["links"]}
+    assert exported["next_cursor"] is None
     assert job["job_id"] in {found["job_id"] for found in exported["jobs"]["items"]}
     text = json.dumps(exported)
     assert [value for value in (*given, user.password, user.client.token) if value in text] == []

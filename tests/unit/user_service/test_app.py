@@ -275,7 +275,9 @@ def test_an_export_holds_everything_and_no_secret(world: World) -> None:
     world.users.grant_role(LOGIN["email"], "admin")
     answer = request(app, "GET", "/users/me/export", bearer=tokens["access_token"])
     assert answer.status == 200
-    assert set(answer.json) == {"exported_at", "user", "sessions", "accounts", "bills", "jobs"}
+    assert set(answer.json) == {"exported_at", "user", "sessions", "accounts", "bills", "jobs", "next_cursor"}
+    assert answer.json["next_cursor"] is None
+    assert request(app, "GET", "/users/me/export", query={"cursor": "x"}, bearer=tokens["access_token"]).status == 422
     assert answer.json["bills"] == {"bills": [{"of": "bills"}]}
     assert answer.json["user"]["email"] == LOGIN["email"]
     assert [grant["role"] for grant in answer.json["user"]["role_grants"]] == ["admin"]
