@@ -25,10 +25,19 @@ def ensure_sender(settings: Settings) -> str:
     if not address:
         return ""
     ses: SESClient = client(settings, "ses")
-    known = ses.get_identity_verification_attributes(Identities=[address])["VerificationAttributes"]
-    # an address that was never asked for may be missing there, or stand there as not started
-    if address not in known or known[address]["VerificationStatus"] not in {"Success", "Pending"}:
+    # the list, not the status alone: an engine answers a status for addresses that it has never heard of
+    if address not in _identities(ses) or _status(ses, address) not in {"Success", "Pending"}:
         ses.verify_email_identity(EmailAddress=address)
         if not settings.emulated:
             say(f"SES has written to {address}: mails go out once the link in that mail was followed")
     return address
+
+
+def _identities(ses: "SESClient") -> set[str]:
+    pages = ses.get_paginator("list_identities").paginate(IdentityType="EmailAddress")
+    return {identity for page in pages for identity in page["Identities"]}
+
+
+def _status(ses: "SESClient", address: str) -> str:
+    attributes = ses.get_identity_verification_attributes(Identities=[address])["VerificationAttributes"]
+    return attributes[address]["VerificationStatus"] if address in attributes else ""

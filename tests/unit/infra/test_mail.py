@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,6 +12,28 @@ from infra import aws, mail
 from infra.settings import load
 
 ON_AWS = load({"TARGET": "aws", "STAGE": "unit"})
+
+
+@dataclass
+class Engine:
+    """SES, as far as the deploy uses it."""
+
+    listed: list[str]
+    status: str
+    verified: list[str]
+
+    def get_paginator(self, operation: str) -> "Engine":
+        return self
+
+    def paginate(self, **parameters: str) -> list[dict[str, list[str]]]:
+        return [{"Identities": self.listed}]
+
+    def get_identity_verification_attributes(self, **parameters: list[str]) -> dict[str, Any]:
+        [address] = parameters["Identities"]
+        return {"VerificationAttributes": {address: {"VerificationStatus": self.status}}}
+
+    def verify_email_identity(self, **parameters: str) -> None:
+        self.verified.append(parameters["EmailAddress"])
 
 
 @pytest.fixture
@@ -31,15 +54,25 @@ def test_the_sender_is_verified_once(
     assert ses.list_identities()["Identities"] == ["bills@example.com"]
 
 
-def test_an_address_that_an_engine_lists_as_not_started_is_verified(ses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = {"VerificationAttributes": {"bills@example.com": {"VerificationStatus": "NotStarted"}}}
+@pytest.mark.parametrize(
+    ("listed", "status", "asked"),
+    [([], "Pending", True), (["bills@example.com"], "Failed", True), (["bills@example.com"], "Pending", False)],
+    ids=[
+        "an engine that has a status for anybody",
+        "the link was not followed in time",
+        "the link may yet be followed",
+    ],
+)
+def test_what_is_known_of_the_address_decides(
+    monkeypatch: pytest.MonkeyPatch, listed: list[str], status: str, asked: bool
+) -> None:
+    verified: list[str] = []
     monkeypatch.setenv("MAIL_SENDER", "bills@example.com")
-    monkeypatch.setattr(ses, "get_identity_verification_attributes", lambda Identities: listed)
-    monkeypatch.setattr(mail, "client", lambda settings, service: ses)
+    monkeypatch.setattr(mail, "client", lambda settings, service: Engine(listed, status, verified))
 
     mail.ensure_sender(ON_AWS)
 
-    assert ses.list_identities()["Identities"] == ["bills@example.com"]
+    assert verified == ["bills@example.com"] * asked
 
 
 def test_on_aws_nobody_is_made_a_sender_unasked(ses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
