@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# GCRA (ITU-T I.371): one timestamp per owner says when the bucket will be empty again.
+# GCRA (ITU-T I.371): one timestamp per owner says when the bucket will be empty again. Answers one text, since each
+# reply more costs the client a read: allowed, remaining, wait, reset (microseconds) and the version, a line end, and
+# the answer that was kept.
 LIMIT_AND_READ = """
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -29,15 +31,12 @@ local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local tat = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
 local next_tat = tat + interval
 if next_tat - burst * interval > now then
-  return {0, 0, next_tat - burst * interval - now, tat - now}
+  return string.format('0 0 %.0f %.0f 0', next_tat - burst * interval - now, tat - now)
 end
 redis.call('SET', KEYS[1], string.format('%.0f', next_tat), 'PX', math.ceil((next_tat - now) / 1000))
-local answer = {1, math.floor((now + burst * interval - next_tat) / interval), 0, next_tat - now}
-if KEYS[2] then
-  local found = redis.call('HMGET', KEYS[2], 'v', ARGV[3])
-  answer[5], answer[6] = found[1], found[2]
-end
-return answer
+local remaining = math.floor((now + burst * interval - next_tat) / interval)
+local found = KEYS[2] and redis.call('HMGET', KEYS[2], 'v', ARGV[3]) or {}
+return string.format('1 %.0f 0 %.0f ', remaining, next_tat - now) .. (found[1] or '0') .. '\\n' .. (found[2] or '')
 """
 FILL = """
 if (redis.call('HGET', KEYS[1], 'v') or '0') ~= ARGV[1] then return 0 end
@@ -132,8 +131,9 @@ class Cache:
         answer = self._run(LIMIT_AND_READ, keys, args)
         if answer is None:
             return self._limit_locally(keys[0], interval / 1e6, limit.per_minute), Cached()
-        verdict = Verdict(bool(answer[0]), int(answer[1]), int(answer[2]) / 1e6, int(answer[3]) / 1e6)
-        return verdict, self._cached(*answer[4:6])
+        told, _, framed = answer.partition(b"\n")
+        allowed, remaining, wait, reset, version = map(int, told.split())
+        return Verdict(bool(allowed), remaining, wait / 1e6, reset / 1e6), self._cached(version, framed)
 
     def fill(self, entry: Entry, version: int, value: bytes, ttl_seconds: int) -> bool:
         """Keeps `value`, unless the owner's data changed since `version` was seen. Whether it was kept."""
@@ -149,15 +149,15 @@ class Cache:
         self._retry_at = 0.0
         self._run(BUMP, [space_key(owner, space)], [VERSION_TTL_SECONDS])
 
-    def _cached(self, version: bytes | None = None, framed: bytes | None = None) -> Cached:
+    def _cached(self, version: int, framed: bytes) -> Cached:
         """Answers of one owner share a key and so a time-to-live; each carries its own end in its first line."""
-        if framed is None:
-            return Cached(int(version or 0))
+        if not framed:
+            return Cached(version)
         head, _, value = framed.partition(b"\n")
         stored_at, expires_at = map(float, head.split())
         if expires_at <= self._clock():
-            return Cached(int(version or 0))
-        return Cached(int(version or 0), value, stored_at)
+            return Cached(version)
+        return Cached(version, value, stored_at)
 
     def _run(self, script: str, keys: list[str], args: list[Any]) -> Any:  # Any: Redis replies are untyped
         if not self._url or self._now() < self._retry_at:

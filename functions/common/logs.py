@@ -23,6 +23,10 @@ AUDIT = "audit"
 """Logger of what people with a role do. Its lines are written whatever the level, to be found by `logger: audit`."""
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
+
+
 def fields(**values: object) -> dict[str, object]:
     """Key fields of a log line, for `extra=`."""
     return {"fields": values}
@@ -34,6 +38,8 @@ def masked(values: Mapping[Any, object]) -> dict[Any, object]:  # Any: keys of w
 
 
 def _masked(value: object) -> object:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Mapping):
         return masked(value)
     return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
@@ -63,7 +69,7 @@ class JsonFormatter(logging.Formatter):
         line.update(masked(extra))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, separators=(",", ":"))
+        return _encode(line)
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
@@ -72,6 +78,9 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     if stream is None and any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers):
         return
+    # what no line tells is not looked up (Logging HOWTO, "Optimization"): caller, thread, process
+    logging._srcfile = None  # noqa: SLF001 - the HOWTO's own words
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream) if stream else _Stdout()
     handler.setFormatter(JsonFormatter())
     root.handlers[:] = [handler]

@@ -4,7 +4,7 @@ network call."""
 import binascii
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NewType
 
 from functions.common.errors import Unauthenticated
@@ -51,7 +51,7 @@ class TokenVerifier:
         try:
             claims = jwt.decode(
                 token,
-                keys[_kid(token)],
+                keys[_kid(token.partition(".")[0])],
                 algorithms=[ALGORITHM],
                 issuer=self._issuer,
                 audience=self._audience,
@@ -70,9 +70,9 @@ class TokenVerifier:
         return {key["kid"]: PyJWK(key, ALGORITHM) for key in json.loads(self._jwks)["keys"]}
 
 
-def _kid(token: str) -> str:
-    """Of the header alone. PyJWT's own look at an unverified header decodes claims and signature as well."""
-    header = token.partition(".")[0]
+@lru_cache(maxsize=16)
+def _kid(header: str) -> str:
+    """Of a token's header, still encoded. PyJWT's own look at it decodes claims and signature as well."""
     kid: str = json.loads(binascii.a2b_base64(header.translate(_URL_SAFE) + "=" * (-len(header) % 4)))["kid"]
     return kid
 
