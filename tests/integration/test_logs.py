@@ -1,6 +1,7 @@
 """What the functions have logged while the other tests ran. Comes after them."""
 
 import json
+from typing import Any  # JSON
 
 from infra import template
 from infra.client import Client, await_value
@@ -33,6 +34,25 @@ def test_a_request_can_be_found_by_its_correlation_id(platform: Platform, nobody
         return len(traced) == 4
 
     await_value(seen, 60, f"{wanted} in the logs of broker, links, worker and bills")
+
+
+def test_what_admins_do_and_others_try_is_audited(platform: Platform, operator: Client, settled: Household) -> None:
+    actors = {operator: ("it-audit-0001", 200), settled.client: ("it-audit-0002", 403)}
+    for client, (wanted, status) in actors.items():
+        answer = client.send("GET", "/mock/clock", headers={"X-Correlation-Id": wanted})
+        assert answer.status_code == status
+
+    def audits() -> dict[str, dict[str, Any]]:
+        lines = [json.loads(line) for line in platform.log_lines("MockApi") if '"logger":"audit"' in line]
+        return {line["correlation_id"]: line for line in lines}
+
+    await_value(lambda: {wanted for wanted, _ in actors.values()} <= audits().keys(), 30, "the lines of the audit")
+    found = audits()
+    for client, (wanted, status) in actors.items():
+        me = client.call("GET", "/users/me")
+        line = found[wanted]
+        assert (line["actor"], line["method"], line["status"]) == (me["user_id"], "GET", status)
+        assert (line["route"], line["role"]) == ("/mock/clock", "admin")
 
 
 def correlated(platform: Platform, function: str, correlation_id: str) -> bool:
