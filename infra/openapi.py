@@ -18,8 +18,9 @@ from typing import Any  # Any: JSON
 
 import msgspec
 
-from functions.common.http.app import JSON, RouteSpec, ServiceApp
+from functions.common.http.app import ServiceApp
 from functions.common.http.problem import MEDIA_TYPE as PROBLEM
+from functions.common.http.route import JSON, RouteSpec
 from infra.openapi_parts import (
     BEFORE_THE_LIMIT,
     HEADERS,

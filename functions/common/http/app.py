@@ -11,7 +11,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -25,26 +24,25 @@ from functions.common.errors import (
     FieldError,
     InvalidInput,
     MalformedBody,
-    MethodNotAllowed,
-    NotFound,
     PayloadTooLarge,
     PermissionDenied,
     RateLimited,
     UnsupportedMediaType,
 )
+from functions.common.http.answer import Answer, kept, reply, unrouted
 from functions.common.http.auth import Principal, TokenVerifier, UserId
-from functions.common.http.headers import SECURITY_HEADERS, checked, cors_headers
+from functions.common.http.headers import SECURITY_HEADERS, cors_headers
 from functions.common.http.problem import problem
+from functions.common.http.route import JSON, RouteSpec
 from functions.common.settings import HttpSettings, IdempotencySettings, SettingsError, load
 from functions.common.validation import MAX_NAME, decode_object, parse, parse_query
 
 if TYPE_CHECKING:
-    from functions.common.idempotency import Idempotency, KeptAnswer
+    from functions.common.idempotency import Idempotency
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger(logs.AUDIT)
 
-JSON = "application/json"
 GATEWAY_SECONDS = 28.0
 """API Gateway gives up after 29 s: nobody waits longer for an answer."""
 MIN_SECRET_CHARS = 16
@@ -52,45 +50,7 @@ NOBODY = Principal(UserId(""))
 S = TypeVar("S", bound=msgspec.Struct)
 Handler = Callable[..., object]
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a handler returns when it is not simply 200 with JSON. `body`: a Struct or JSON-like value, text or bytes
-    as they are."""
-
-    body: object = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RouteSpec:
-    """What the base app must know of a route beside path and methods."""
-
-    public: bool = False
-    role: str | None = None
-    policy: str = "user"
-    """Which limit of the settings counts: "user" (per user), "address" or the stricter "auth" (per address)."""
-    content_types: tuple[str, ...] = (JSON,)
-    cached: Callable[[], Entry | None] | None = None
-    """Names the cached answer to read together with the rate limit; called once the principal is known."""
-    body: type[msgspec.Struct] | None = None
-    query: type[msgspec.Struct] | None = None
-    returns: type[msgspec.Struct] | None = None
-    """What the route takes and answers, for the OpenAPI document."""
-    body_optional: bool = False
-    produces: str = JSON
-    """Media type of the answer when all goes well; without `returns` it is an object, or text where this is no JSON."""
-    headers: tuple[str, ...] = ()
-    """Those that this route's answer has beside what every answer has, e.g. Location."""
-    status: int = 200
-    """Of the answer when all goes well."""
-    errors: tuple[int, ...] = ()
-    """What the route may answer beyond what the rest implies: 400, 413, 415 and 422 with a body, 422 with a query, 401
-    unless public, 403 with a role, 404 with path parameters; 429, 500 and 503 always."""
-    idempotent: bool = False
-    """Whether an `Idempotency-Key` is heeded. Never where the answer holds a secret: answers are kept."""
-    summary: str = ""
+__all__ = ["Answer", "RouteSpec", "ServiceApp"]
 
 
 class ServiceApp(Chalice):
@@ -261,7 +221,7 @@ class ServiceApp(Chalice):
         asked = event.get("requestContext") or {}
         resource, method = asked.get("resourcePath"), asked.get("httpMethod")
         allowed = sorted(known_method for path, known_method in self.specs if path == resource)
-        answer = self._dispatch(event, context) if method in allowed else _unrouted(asked, allowed)
+        answer = self._dispatch(event, context) if method in allowed else unrouted(asked, allowed)
         return {**answer, "body": ""} if method == "HEAD" else answer
 
     def _dispatch(self, event: Any, context: Any) -> dict[str, Any]:  # Any: Lambda's own event and context
@@ -278,7 +238,7 @@ class ServiceApp(Chalice):
         self.principal = NOBODY
 
         def perform() -> Response:
-            return _reply(handler(**path_params))
+            return reply(handler(**path_params))
 
         def admit() -> Response:
             self._check_body(spec)
@@ -325,7 +285,7 @@ class ServiceApp(Chalice):
         caller = f"user {self.principal.user_id}" if self.principal.user_id else f"address {self.source_address}"
         places = json.dumps([self.request.uri_params, self.query], sort_keys=True)
         asked = (self.request.method, self.request.path, places, self.raw_body)
-        answer = self.idempotency.once(caller, key, asked, lambda: _kept(perform()))
+        answer = self.idempotency.once(caller, key, asked, lambda: kept(perform()))
         headers: dict[str, str | list[str]] = {**answer.headers}
         return Response(answer.body, headers, answer.status)
 
@@ -375,28 +335,3 @@ class ServiceApp(Chalice):
             return cors_headers(origin, self.settings.cors_origins)
         except SettingsError:  # the answer tells of it already
             return {}
-
-
-def _unrouted(asked: Mapping[str, Any], allowed: Sequence[str]) -> dict[str, Any]:  # Any: API Gateway's context
-    error: AppError = NotFound("There is no such path.")
-    if allowed:
-        error = MethodNotAllowed("This path does not take this method.", headers={"Allow": ", ".join(allowed)})
-    status, headers, body = problem(error, str(asked.get("path", "")))
-    return Response(body, {**headers}, status).to_dict()
-
-
-def _reply(result: object) -> Response:
-    answer = result if isinstance(result, Answer) else Answer(result)
-    headers = checked(answer.headers)
-    if answer.body is None:
-        return Response("", {**headers}, answer.status)
-    text = answer.body if isinstance(answer.body, str | bytes) else msgspec.json.encode(answer.body).decode()
-    return Response(text, {"Content-Type": JSON, **headers}, answer.status)
-
-
-def _kept(response: Response) -> "KeptAnswer":
-    from functions.common.idempotency import KeptAnswer
-
-    return KeptAnswer(
-        response.status_code, {name: str(value) for name, value in response.headers.items()}, response.body
-    )
