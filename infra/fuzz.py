@@ -26,6 +26,7 @@ ENDING = ("/users/me/password", "/users/me/sessions", "/auth/logout", "DELETE /u
 RULES_BEYOND_SCHEMA = frozenset(
     {
         "move_clock",  # exactly one of its fields
+        "request_email_verification", "request_password_reset",  # the form of an address
         "verify_email", "reset_password",  # the code that was mailed
         "change_password", "update_user",  # a password that nobody uses, a time zone that exists
     }
@@ -44,25 +45,26 @@ bearer = "{token}"
 include-operation-id = {beyond_schema}
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 429]
 """
-# one id in two is made up, the other names something that is there
-KNOWN_ID = """
-[dictionaries.{name}]
-values = ["{value}"]
+# one value in two is made up, the other is or names something that is there
+KNOWN = """
+[dictionaries."{place}"]
+values = {values}
 
-[parameters."path.{name}"]
-dictionary = "{name}"
+[parameters."{place}"]
+dictionary = "{place}"
 probability = 0.5
 """
 
 
 @dataclass(frozen=True)
 class Callers:
-    """Tokens of a user with an account, of an admin, and of a user that may go; ids of what the first one has."""
+    """Tokens of a user with an account, of an admin, and of a user that may go; by place in a request, values that
+    make sense there."""
 
     user: str
     operator: str
     throw_away: str
-    known: dict[str, str]
+    known: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _schemathesis(folder: Path, base_url: str, settings: str, part: Run, *, shor
         str(ROOT / openapi.OUTPUT),
     ]
     command += ["--url", base_url, "--continue-on-failure", "--report-json-path", str(report)]
-    command += ["--phases", "fuzzing", "--max-examples", "6", "--no-shrink"] if short else ["--max-examples", "40"]
+    command += ["--phases", "fuzzing", "--max-examples", "6", "--no-shrink"] if short else ["--max-examples", "25"]
     command += [] if short else ["--rate-limit", f"{PER_MINUTE}/m"]
     for operation in part.operations:
         command += ["--include-operation-id", operation]
@@ -138,7 +140,9 @@ def _schemathesis(folder: Path, base_url: str, settings: str, part: Run, *, shor
 
 def _config(document: dict[str, Any], part: Run, callers: Callers) -> str:
     text = CONFIG.format(token=part.token, beyond_schema=json.dumps(_beyond_schema(document)))
-    return text + "".join(KNOWN_ID.format(name=name, value=value) for name, value in callers.known.items())
+    return text + "".join(
+        KNOWN.format(place=place, values=json.dumps(values)) for place, values in callers.known.items()
+    )
 
 
 def _count(report: Path) -> int:
@@ -162,7 +166,13 @@ def _callers(settings: Settings, base_url: str) -> Iterator[Callers]:
     operator = _registered(nobody, settings)
     provider = user.providers()[0]
     link = user.link(provider["provider_id"], example_params(provider), "good", secrets.token_urlsafe(12))
-    known = {"link_id": link["link_id"], "provider_id": provider["provider_id"], "job_id": user.refresh()}
+    known = {
+        "path.link_id": [str(link["link_id"])],
+        "path.job_id": [user.refresh()],
+        "path.provider_id": [str(provider["provider_id"])],
+        "body.provider_id": [str(provider["provider_id"])],
+        "body.email": [f"fuzz-{number}@example.com" for number in range(5)],
+    }
     try:
         yield Callers(user.token, operator.token, throw_away.token, known)
     finally:

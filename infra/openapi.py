@@ -142,7 +142,9 @@ class Document:
         named = (kind for r in self._routes for kind in (r.spec.body, r.spec.query, r.spec.returns) if kind)
         kinds = list(dict.fromkeys(named))
         references, definitions = msgspec.json.schema_components(kinds, ref_template=SCHEMAS)
-        return dict(zip(kinds, references, strict=True)), {name: definitions[name] for name in sorted(definitions)}
+        return dict(zip(kinds, references, strict=True)), {
+            name: _typed(definitions[name]) for name in sorted(definitions)
+        }
 
     def _operation(self, route: Route) -> Json:
         spec = route.spec
@@ -262,6 +264,12 @@ def _first_paragraph(text: str) -> str:
 
 def _referred(reference: Json) -> str:
     return str(reference["$ref"]).rpartition("/")[2]
+
+
+def _typed(schema: Json) -> Json:
+    """msgspec leaves an enumeration's type to be guessed from its values."""
+    texts = "enum" in schema and all(isinstance(value, str) for value in schema["enum"])
+    return {"type": "string", **schema} if texts else schema
 
 
 def _without_null(schema: Json) -> Json:

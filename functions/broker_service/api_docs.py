@@ -22,7 +22,8 @@ PAGE = """<!doctype html>
 """
 # RapiDoc joins a relative server to the origin alone, without the stage.
 OWN_SCRIPT = """
-document.querySelector("rapi-doc").setAttribute("server-url", new URL(".", location).href.replace(/\\/$/, ""));
+const server = new URL(".", location).href.replace(/\\/$/, "");
+for (const name of ["server-url", "default-api-server"]) document.querySelector("rapi-doc").setAttribute(name, server);
 """
 
 

@@ -9,7 +9,7 @@ DOCUMENT: dict[str, Any] = json.loads((ROOT / openapi.OUTPUT).read_text())
 OPERATIONS = {
     operation["operationId"]: operation for methods in DOCUMENT["paths"].values() for operation in methods.values()
 }
-CALLERS = fuzz.Callers("user-token", "admin-token", "other-token", {"link_id": "lnk_1"})
+CALLERS = fuzz.Callers("user-token", "admin-token", "other-token", {"path.link_id": ["lnk_1"]})
 
 
 def parts(*, short: bool) -> dict[str, fuzz.Run]:
@@ -39,6 +39,6 @@ def test_the_settings_are_toml_and_name_operations_that_exist() -> None:
     settings = tomllib.loads(fuzz._config(DOCUMENT, parts(short=True)["user"], CALLERS))
 
     assert settings["auth"]["openapi"]["bearer"] == {"bearer": "user-token"}
-    assert settings["parameters"]["path.link_id"] == {"dictionary": "link_id", "probability": 0.5}
-    assert settings["dictionaries"]["link_id"] == {"values": ["lnk_1"]}
+    assert settings["parameters"]["path.link_id"] == {"dictionary": "path.link_id", "probability": 0.5}
+    assert settings["dictionaries"]["path.link_id"] == {"values": ["lnk_1"]}
     assert set(settings["operations"][0]["include-operation-id"]) <= set(OPERATIONS)
