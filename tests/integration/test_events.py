@@ -85,9 +85,9 @@ def test_poison_ends_in_the_dead_letter_queue(platform: Platform) -> None:
 
 
 def test_each_queue_has_a_dead_letter_queue(platform: Platform) -> None:
-    for name in ("RefreshQueue", "ProjectionQueue"):
+    for name, deliveries in (("RefreshQueue", 5), ("ProjectionQueue", 5), ("PurgeQueue", 10)):
         names = ["RedrivePolicy"]
         found = platform.sqs.get_queue_attributes(QueueUrl=platform.ids[name], AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
         policy = json.loads(found["RedrivePolicy"])
         assert policy["deadLetterTargetArn"].rpartition(":")[2] == platform.ids[f"{name}Dead"].rpartition("/")[2]
-        assert int(policy["maxReceiveCount"]) == 5
+        assert int(policy["maxReceiveCount"]) == deliveries
