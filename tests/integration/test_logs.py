@@ -59,7 +59,8 @@ def correlated(platform: Platform, function: str, correlation_id: str) -> bool:
     return any(correlation_id in line for line in platform.log_lines(function))
 
 
-def test_our_lines_are_json_with_a_level_and_an_event(platform: Platform) -> None:
+def test_our_lines_are_json_with_a_level_and_an_event(platform: Platform, settled: Household) -> None:
+    settled.client.bills()
     ours = [line for line in platform.log_lines("BillApi") if line.lstrip().startswith("{")]
 
     assert ours
