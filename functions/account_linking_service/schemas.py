@@ -1,5 +1,6 @@
 """Bodies of HTTP requests and answers."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -102,6 +103,10 @@ def read_link_account(raw: Mapping[str, object], wanted: Sequence[CustomerParam]
         request = parse(LinkAccount, raw)
     except InvalidInput as error:
         errors += error.errors
+    if request and request.nickname is not None:
+        request.nickname = unicodedata.normalize("NFC", request.nickname).strip()
+        if any(unicodedata.category(character) == "Cc" for character in request.nickname):
+            errors.append(FieldError("nickname", "invalid", "A nickname holds no control characters."))
     params = raw.get("params")
     if isinstance(params, Mapping):
         errors += customer_params.check(wanted, params)

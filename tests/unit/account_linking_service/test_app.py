@@ -53,13 +53,13 @@ def get(http: ServiceApp, link_id: str, user_id: str = ADA, method: str = "GET")
 
 
 def test_link_read_list_unlink(http: ServiceApp) -> None:
-    created = post(http, asked(nickname="Home"))
+    created = post(http, asked(nickname=" Cafe\u0301 "))
     assert created.status == 201
     assert set(created.json) == FIELDS
     link_id = created.json["link_id"]
     assert created.json["state"] == "PENDING"
     assert created.json["account_identifier"] == "****5678"
-    assert (created.json["nickname"], created.json["last_success_at"]) == ("Home", None)
+    assert (created.json["nickname"], created.json["last_success_at"]) == ("Café", None)
     assert get(http, link_id).json == created.json
     listed = request(http, "GET", "/accounts", bearer=token(ADA))
     assert listed.json == {"items": [created.json], "next_cursor": None}
@@ -118,6 +118,7 @@ def test_an_unknown_provider_is_404_before_the_rest(http: ServiceApp, provider_i
         (asked(credentials={"username": "a", "password": "b", "otp": "c"}), {"credentials.otp"}),
         (asked(nickname="x" * 61), {"nickname"}),
         (asked(nickname="  "), {"nickname"}),
+        (asked(nickname="a\x00b"), {"nickname"}),
         (asked(favourite=True), {"favourite"}),
         (asked(params={"pin": "x"}, credentials={"username": "a"}),
          {"params.account_number", "params.pin", "credentials.password"}),
