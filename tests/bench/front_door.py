@@ -15,20 +15,24 @@ import redis
 
 from functions.common import logs
 from functions.common.http.app import ServiceApp
+from tests.bench.cached_read import event
 from tests.bench.isolated import ratio
 from tests.bench.printing import table
-from tests.support.http import configure, jwks, request, token
+from tests.support.http import configure, jwks, token
 
 CALLS, BLOCKS = 300, 10
+PATH = "/nothing"
 
 
 def report(cache_url: str) -> None:
     app, bearer = _app(cache_url), token()
+    asked = event(bearer)
+    asked["requestContext"]["resourcePath"] = PATH
     client, key = redis.Redis.from_url(cache_url), jwt.PyJWKSet.from_json(jwks()).keys[0]
     count = client.register_script("return redis.call('INCR', KEYS[1])")
 
     def call() -> None:
-        if request(app, "GET", "/nothing", bearer=bearer).status != 200:
+        if app(asked, None)["statusCode"] != 200:
             raise RuntimeError("the app did not answer")
 
     def bare() -> None:
@@ -52,7 +56,7 @@ def report(cache_url: str) -> None:
 def _app(cache_url: str) -> ServiceApp:
     app = ServiceApp("bench", {})
 
-    @app.route("/nothing", methods=["GET"])
+    @app.route(PATH, methods=["GET"])
     def nothing() -> object:
         return {}
 
