@@ -39,7 +39,7 @@ class KmsSigner:
 
 
 def current_kid(jwks: str) -> str:
-    """The `kid` of the key that signs: the first of the JWKS. The deploy step keeps that order, older keys follow."""
+    """The `kid` of the key that signs: the first of the JWKS. The deploy step keeps that order (ADR 0007)."""
     try:
         return str(json.loads(jwks)["keys"][0]["kid"])
     except (ValueError, LookupError, TypeError) as error:
