@@ -31,6 +31,10 @@ class _OutcomeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutcomeKi
     """The user must act: the code says why (invalid_credentials, locked, consent_expired)."""
     OUTCOME_KIND_TRANSIENT_FAILURE: _OutcomeKind.ValueType  # 3
     """The utility did not answer properly; it will be tried again."""
+    OUTCOME_KIND_STARTED: _OutcomeKind.ValueType  # 4
+    """No end, but the beginning: the utility is asked for the first time with what the user gave."""
+    OUTCOME_KIND_MFA_REQUIRED: _OutcomeKind.ValueType  # 5
+    """The utility wants a code: `mfa` says more. The code "mfa_code_invalid" tells that the one given was refused."""
 
 class OutcomeKind(_OutcomeKind, metaclass=_OutcomeKindEnumTypeWrapper):
     """How an attempt to read bills from a utility ended."""
@@ -41,6 +45,10 @@ OUTCOME_KIND_ACTION_REQUIRED: OutcomeKind.ValueType  # 2
 """The user must act: the code says why (invalid_credentials, locked, consent_expired)."""
 OUTCOME_KIND_TRANSIENT_FAILURE: OutcomeKind.ValueType  # 3
 """The utility did not answer properly; it will be tried again."""
+OUTCOME_KIND_STARTED: OutcomeKind.ValueType  # 4
+"""No end, but the beginning: the utility is asked for the first time with what the user gave."""
+OUTCOME_KIND_MFA_REQUIRED: OutcomeKind.ValueType  # 5
+"""The utility wants a code: `mfa` says more. The code "mfa_code_invalid" tells that the one given was refused."""
 Global___OutcomeKind: _TypeAlias = OutcomeKind  # noqa: Y015
 
 @_typing.final
@@ -172,6 +180,7 @@ class LinkedAccount(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    MFA_FIELD_NUMBER: _builtins.int
     link_id: _builtins.str
     user_id: _builtins.str
     provider_id: _builtins.str
@@ -192,6 +201,10 @@ class LinkedAccount(_message.Message):
     updated_at: _builtins.str
     version: _builtins.int
     """Grows with each change; orders copies of the link."""
+    @_builtins.property
+    def mfa(self) -> Global___MfaChallenge:
+        """Set while the utility waits for a code."""
+
     def __init__(
         self,
         *,
@@ -211,14 +224,47 @@ class LinkedAccount(_message.Message):
         created_at: _builtins.str = ...,
         updated_at: _builtins.str = ...,
         version: _builtins.int = ...,
+        mfa: Global___MfaChallenge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mfa", b"mfa"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_identifier", b"account_identifier", "bill_count", b"bill_count", "consecutive_failures", b"consecutive_failures", "created_at", b"created_at", "customer_action_required", b"customer_action_required", "last_attempt_at", b"last_attempt_at", "last_success_at", b"last_success_at", "link_id", b"link_id", "next_refresh_at", b"next_refresh_at", "nickname", b"nickname", "provider_id", b"provider_id", "state", b"state", "status_detail", b"status_detail", "updated_at", b"updated_at", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_identifier", b"account_identifier", "bill_count", b"bill_count", "consecutive_failures", b"consecutive_failures", "created_at", b"created_at", "customer_action_required", b"customer_action_required", "last_attempt_at", b"last_attempt_at", "last_success_at", b"last_success_at", "link_id", b"link_id", "mfa", b"mfa", "next_refresh_at", b"next_refresh_at", "nickname", b"nickname", "provider_id", b"provider_id", "state", b"state", "status_detail", b"status_detail", "updated_at", b"updated_at", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LinkedAccount: _TypeAlias = LinkedAccount  # noqa: Y015
+
+@_typing.final
+class MfaChallenge(_message.Message):
+    """A utility wants a code (SMS, e-mail, app) beside the login."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHODS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    expires_at: _builtins.str
+    """RFC 3339; empty when the utility did not say."""
+    reference: _builtins.str
+    """What the utility wants back with the code; never shown to the user."""
+    @_builtins.property
+    def methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """How the code travels: sms, email, app or voice."""
+
+    def __init__(
+        self,
+        *,
+        methods: _abc.Iterable[_builtins.str] | None = ...,
+        expires_at: _builtins.str = ...,
+        reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "methods", b"methods", "reference", b"reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MfaChallenge: _TypeAlias = MfaChallenge  # noqa: Y015
 
 @_typing.final
 class RecordOutcomeRequest(_message.Message):
@@ -230,6 +276,8 @@ class RecordOutcomeRequest(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     ATTEMPTED_AT_FIELD_NUMBER: _builtins.int
     BILL_COUNT_FIELD_NUMBER: _builtins.int
+    MFA_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     link_id: _builtins.str
     kind: Global___OutcomeKind.ValueType
@@ -238,6 +286,12 @@ class RecordOutcomeRequest(_message.Message):
     """When the fetch began; an outcome older than one already recorded changes nothing."""
     bill_count: _builtins.int
     """Bills known for the link after the refresh; only with SUCCESS."""
+    retry_after_seconds: _builtins.int
+    """The utility's own wish, in seconds; the link is not due before. 0 when it has none."""
+    @_builtins.property
+    def mfa(self) -> Global___MfaChallenge:
+        """Only with MFA_REQUIRED."""
+
     def __init__(
         self,
         *,
@@ -247,10 +301,12 @@ class RecordOutcomeRequest(_message.Message):
         code: _builtins.str = ...,
         attempted_at: _builtins.str = ...,
         bill_count: _builtins.int = ...,
+        mfa: Global___MfaChallenge | None = ...,
+        retry_after_seconds: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mfa", b"mfa"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempted_at", b"attempted_at", "bill_count", b"bill_count", "code", b"code", "kind", b"kind", "link_id", b"link_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempted_at", b"attempted_at", "bill_count", b"bill_count", "code", b"code", "kind", b"kind", "link_id", b"link_id", "mfa", b"mfa", "retry_after_seconds", b"retry_after_seconds", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,10 +386,15 @@ class OpenedAccount(_message.Message):
     PARAMS_FIELD_NUMBER: _builtins.int
     USERNAME_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
+    MFA_CODE_FIELD_NUMBER: _builtins.int
+    MFA_REFERENCE_FIELD_NUMBER: _builtins.int
     link_id: _builtins.str
     provider_id: _builtins.str
     username: _builtins.str
     password: _builtins.str
+    mfa_code: _builtins.str
+    """A code that the user gave for the challenge `mfa_reference` and that has not been tried yet; else empty."""
+    mfa_reference: _builtins.str
     @_builtins.property
     def params(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
@@ -344,10 +405,12 @@ class OpenedAccount(_message.Message):
         params: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         username: _builtins.str = ...,
         password: _builtins.str = ...,
+        mfa_code: _builtins.str = ...,
+        mfa_reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id", "params", b"params", "password", b"password", "provider_id", b"provider_id", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id", "mfa_code", b"mfa_code", "mfa_reference", b"mfa_reference", "params", b"params", "password", b"password", "provider_id", b"provider_id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

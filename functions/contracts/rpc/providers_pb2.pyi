@@ -147,6 +147,8 @@ class Provider(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    DEACTIVATED_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     provider_id: _builtins.str
     name: _builtins.str
     country: _builtins.str
@@ -164,10 +166,14 @@ class Provider(_message.Message):
     updated_at: _builtins.str
     version: _builtins.int
     """Grows with each change; the ETag of the HTTP answer."""
+    deactivated: _builtins.bool
+    """True: an administrator took it out of service. Its links stay, but are not read."""
     @_builtins.property
     def service_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def customer_params(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomerParam]: ...
+    @_builtins.property
+    def health(self) -> Global___ProviderHealth: ...
     def __init__(
         self,
         *,
@@ -184,14 +190,42 @@ class Provider(_message.Message):
         created_at: _builtins.str = ...,
         updated_at: _builtins.str = ...,
         version: _builtins.int = ...,
+        deactivated: _builtins.bool = ...,
+        health: Global___ProviderHealth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "auth_type", b"auth_type", "base_url", b"base_url", "country", b"country", "created_at", b"created_at", "currency", b"currency", "customer_params", b"customer_params", "name", b"name", "provider_id", b"provider_id", "service_types", b"service_types", "time_zone", b"time_zone", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "auth_type", b"auth_type", "base_url", b"base_url", "country", b"country", "created_at", b"created_at", "currency", b"currency", "customer_params", b"customer_params", "deactivated", b"deactivated", "health", b"health", "name", b"name", "provider_id", b"provider_id", "service_types", b"service_types", "time_zone", b"time_zone", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Provider: _TypeAlias = Provider  # noqa: Y015
+
+@_typing.final
+class ProviderHealth(_message.Message):
+    """How a utility answers at present, judged from the outcomes of real calls."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """up, degraded or down."""
+    since: _builtins.str
+    """RFC 3339: since when it has been so; empty when it was never called."""
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        since: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProviderHealth: _TypeAlias = ProviderHealth  # noqa: Y015
 
 @_typing.final
 class CustomerParam(_message.Message):
