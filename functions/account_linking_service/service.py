@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Protocol, TypedDict
 
-from functions.account_linking_service.customer_params import CustomerParam, UnusablePattern, compiled, identifier
+from functions.account_linking_service.customer_params import CustomerParam, identifier
 from functions.account_linking_service.model import (
     FIRST_REFRESH_GRACE,
     PROVIDER_ID,
@@ -38,6 +38,7 @@ from functions.common.clock import Clock
 from functions.common.errors import Conflict, FieldError, InvalidInput, NotFound, Unauthenticated, Unavailable
 from functions.common.ids import is_id, new_id
 from functions.common.outbox import Outbox, Pending
+from functions.common.patterns import UnusablePattern, compiled
 from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
 from functions.contracts.events.envelope import EventData, wrap
 

@@ -1,19 +1,8 @@
-"""What the provider asks for, checked; patterns that would never end, refused."""
-
-import re
-import time
+"""What the provider asks for, checked."""
 
 import pytest
 
-from functions.account_linking_service.customer_params import (
-    MAX_WAYS,
-    CustomerParam,
-    UnusablePattern,
-    check,
-    compiled,
-    identifier,
-    ways,
-)
+from functions.account_linking_service.customer_params import CustomerParam, check, identifier
 
 NUMBER = CustomerParam("account_number", "NW[0-9]{8}", 10, 10)
 PIN = CustomerParam("pin", "[0-9]{4}", optional=True, secret=True)
@@ -65,62 +54,3 @@ def test_what_identifies_the_account() -> None:
     assert identifier((ZIP, NUMBER), given, "ada") == "NW12345678"
     assert identifier((PIN, ZIP), {"zip": "10115", "pin": "1234"}, "ada") == "10115"
     assert identifier((CustomerParam("code", secret=True),), {"code": "s3cret"}, "ada") == "ada"
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        r"NW[0-9]{8}",
-        r"[0-9]{10,12}",
-        r"(?:GL|gl)-?\d{4}-\d{4}",
-        r"[A-Z]{1,3}-?\d{4,10}(-\d{2})?",
-        r"[]^-]+x?",
-        r"[^]\]a]{2,}",
-        r"a{,3}b*?c{x}",
-        r"\d+-\d+",
-        r"",
-    ],
-)
-def test_ordinary_patterns_are_usable(pattern: str) -> None:
-    assert compiled(pattern, 32).pattern == pattern
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        r"(a+)+",
-        r"(a|a)*b",
-        r"(.*)*",
-        r"(a|)*",
-        r"\d*\d*\d*\d*\d*x",
-        r"((a{1,9}){1,9}){1,9}",
-        r"(a)\1",
-        r"(?=a)a",
-        r"(?i)a",
-        r"(a",
-        r"a)",
-        r"[a",
-        r"[a\\",
-        r"*a",
-        "a\\",
-        r"a{9}{9}",
-        "a" * 301,
-    ],
-)
-def test_patterns_that_could_hang_or_are_none_are_refused(pattern: str) -> None:
-    with pytest.raises(UnusablePattern):
-        compiled(pattern, 64)
-
-
-def test_what_is_usable_is_fast() -> None:
-    pattern, text = r"\w+\w+\w+!", "a" * 40
-    assert ways(pattern, len(text)) <= MAX_WAYS
-    started = time.perf_counter()
-    assert compiled(pattern, len(text)).fullmatch(text) is None
-    assert time.perf_counter() - started < 2
-
-
-def test_a_counted_repeat_is_counted_as_python_reads_it() -> None:
-    for pattern, choices in {"a{3}": 1, "a{2,5}": 4, "a{,5}": 6, "a{0100}": 1, "a?": 2, "a*": 41, "a+": 40}.items():
-        assert ways(pattern, 40) == choices, pattern
-        re.compile(pattern)
