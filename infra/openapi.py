@@ -25,6 +25,8 @@ from infra.openapi_parts import (
     BEFORE_THE_LIMIT,
     HEADERS,
     IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
     INFO,
     ON_COUNTED_ANSWERS,
     ON_EVERY_ANSWER,
@@ -166,9 +168,11 @@ class Document:
             schema = self._schemas[0][spec.body]
             content = {kind: {"schema": schema} for kind in spec.content_types}
             operation["requestBody"] = {"required": not spec.body_optional, "content": content}
-        operation["responses"] = {str(spec.status): self._answer(spec)} | {
-            str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted(refusals(route))
-        }
+        operation["responses"] = (
+            {str(spec.status): self._answer(spec)}
+            | self._not_modified(route)
+            | {str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted(refusals(route))}
+        )
         return operation
 
     def _description(self, route: Route) -> str:
@@ -197,7 +201,11 @@ class Document:
             for name, value in schema["properties"].items():
                 required = name in schema.get("required", ())
                 found.append({"name": name, "in": "query", "required": required, "schema": _without_null(value)})
-        return found + ([IDEMPOTENCY_KEY] if route.spec.idempotent else [])
+        if route.spec.idempotent:
+            found.append(IDEMPOTENCY_KEY)
+        if route.spec.etag and route.method == "GET":
+            found.append(IF_NONE_MATCH)
+        return found + ([IF_MATCH] if HTTPStatus.PRECONDITION_FAILED in route.spec.errors else [])
 
     def _query(self, query: type[msgspec.Struct]) -> Json:
         """Its definition; parameters are told one by one, so nothing refers to it."""
@@ -207,15 +215,22 @@ class Document:
 
     def _answer(self, spec: RouteSpec) -> Json:
         replayed = ["Idempotency-Replayed"] if spec.idempotent else []
+        tagged = ["ETag"] if spec.etag else []
         answer: Json = {
             "description": HTTPStatus(spec.status).phrase,
-            "headers": _headers(*ON_EVERY_ANSWER, *ON_COUNTED_ANSWERS, *spec.headers, *replayed),
+            "headers": _headers(*ON_EVERY_ANSWER, *ON_COUNTED_ANSWERS, *spec.headers, *replayed, *tagged),
         }
         if spec.status != HTTPStatus.NO_CONTENT:
             free = {"type": "object"} if spec.produces == JSON else {"type": "string"}
             schema = self._schemas[0][spec.returns] if spec.returns else free
             answer["content"] = {spec.produces: {"schema": schema}}
         return answer
+
+    def _not_modified(self, route: Route) -> Json:
+        if not (route.spec.etag and route.method == "GET"):
+            return {}
+        headers = _headers(*ON_EVERY_ANSWER, *ON_COUNTED_ANSWERS, "ETag")
+        return {"304": {"description": "The caller has the newest copy.", "headers": headers}}
 
 
 def refusals(route: Route) -> set[int]:

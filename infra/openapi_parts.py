@@ -112,3 +112,17 @@ IDEMPOTENCY_KEY: Json = {
     "description": "The same key with the same request replays the first answer, for 24 hours; with another it is 422.",
     "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
+IF_NONE_MATCH: Json = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "Entity tags of copies that the caller has: 304 when one of them is the newest.",
+    "schema": {"type": "string"},
+}
+IF_MATCH: Json = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The entity tag that was read: 412 when it is no longer the newest.",
+    "schema": {"type": "string"},
+}

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from chalice.app import Response
 
 from functions.common.errors import AppError, MethodNotAllowed, NotFound
+from functions.common.http.etag import not_modified, quoted, tag_of
 from functions.common.http.headers import checked
 from functions.common.http.problem import problem
 from functions.common.http.route import JSON
@@ -24,16 +26,32 @@ class Answer:
     body: object = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    etag: str = ""
+    """The resource's version, without quotes: the answer's entity tag. Empty: it has none."""
 
 
 def reply(result: object) -> Response:
     """Of an Answer, or of what stands for its body alone."""
     answer = result if isinstance(result, Answer) else Answer(result)
-    headers = checked(answer.headers)
+    headers = checked({"ETag": quoted(answer.etag), **answer.headers} if answer.etag else answer.headers)
     if answer.body is None:
         return Response("", {**headers}, answer.status)
     text = answer.body if isinstance(answer.body, str | bytes) else msgspec.json.encode(answer.body).decode()
     return Response(text, {"Content-Type": JSON, **headers}, answer.status)
+
+
+def unless_known(response: Response, if_none_match: str | None) -> Response:
+    """304 without a body in place of an answer to GET that the caller has already. What brings no entity tag gets the
+    hash of its body."""
+    if response.status_code != HTTPStatus.OK:
+        return response
+    if "ETag" not in response.headers:
+        response.headers["ETag"] = quoted(tag_of(response.body))
+    etag = str(response.headers["ETag"])
+    if not not_modified(if_none_match, etag):
+        return response
+    kept = {name: value for name, value in response.headers.items() if name.lower() != "content-type"}
+    return Response("", kept, HTTPStatus.NOT_MODIFIED)
 
 
 def kept(response: Response) -> "KeptAnswer":

@@ -29,8 +29,9 @@ from functions.common.errors import (
     RateLimited,
     UnsupportedMediaType,
 )
-from functions.common.http.answer import Answer, kept, reply, unrouted
+from functions.common.http.answer import Answer, kept, reply, unless_known, unrouted
 from functions.common.http.auth import Principal, TokenVerifier, UserId
+from functions.common.http.etag import check_if_match
 from functions.common.http.headers import SECURITY_HEADERS, cors_headers
 from functions.common.http.problem import problem
 from functions.common.http.route import JSON, RouteSpec
@@ -109,6 +110,7 @@ class ServiceApp(Chalice):
         status: int = 200,
         errors: Sequence[int] = (),
         idempotent: bool = False,
+        etag: bool = False,
         summary: str = "",
     ) -> Callable[[Handler], Handler]:
         """Registers a handler. Without `public` a valid token is needed, with `role` also that role.
@@ -131,6 +133,7 @@ class ServiceApp(Chalice):
             status=status,
             errors=tuple(errors),
             idempotent=idempotent,
+            etag=etag,
             summary=summary,
         )
 
@@ -210,6 +213,10 @@ class ServiceApp(Chalice):
             raise InvalidInput.of(*(FieldError(name, "repeated", "It may stand only once.") for name in repeated))
         return parse_query(cls, {name: values[0] for name, values in given.items()})
 
+    def check_if_match(self, tag: str) -> None:
+        """Raises PreconditionFailed when the caller names another version than `tag` in If-Match."""
+        check_if_match(self.header("if-match"), tag)
+
     @property
     def source_address(self) -> str:
         return str(self.request.context.get("identity", {}).get("sourceIp", "unknown"))
@@ -250,6 +257,8 @@ class ServiceApp(Chalice):
             return perform() if key is None else self._once(key, lambda: self._told(perform))
 
         response = self._told(admit)
+        if spec.etag and self.request.method in ("GET", "HEAD"):
+            response = unless_known(response, self.header("if-none-match"))
         response.headers = {**headers, **response.headers}
         if spec.role:
             self._audit(spec.role, path_params, response.status_code)

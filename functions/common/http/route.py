@@ -37,4 +37,6 @@ class RouteSpec:
     unless public, 403 with a role, 404 with path parameters; 429, 500 and 503 always."""
     idempotent: bool = False
     """Whether an `Idempotency-Key` is heeded. Never where the answer holds a secret: answers are kept."""
+    etag: bool = False
+    """Whether GET answers have an entity tag and heed If-None-Match: the handler's own, else the hash of the body."""
     summary: str = ""
