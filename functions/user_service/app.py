@@ -144,7 +144,7 @@ def log_in() -> object:
     summary="Trade a refresh token for new tokens",
 )
 def refresh() -> object:
-    return _reply(bootstrap.sessions().refresh(app.read(RefreshSession).refresh_token))
+    return _reply(bootstrap.sessions().refresh(app.read(RefreshSession).refresh_token, app.received_at))
 
 
 @app.route(

@@ -4,7 +4,7 @@ import hmac
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from functions.common.clock import Clock
 from functions.common.errors import NotFound, Unauthenticated
@@ -59,19 +59,20 @@ class Sessions:
             self.users.rehash(user, self.hasher.hash(password))
         return self._begin(user)
 
-    def refresh(self, refresh_token: str) -> Tokens:
+    def refresh(self, refresh_token: str, asked_at: datetime | None = None) -> Tokens:
         """New tokens for a refresh token, which is used up by it. Raises Unauthenticated.
 
         Whoever comes with a token of the family that was used before is a thief or was robbed: the session ends
         (RFC 9700 section 4.14.2). Of two that come at the same moment one wins, the other is refused, and the session
         lives; so it does when the other, within `grace`, tries again with the token that has just been used up.
+        `asked_at`: when the request came in, if it may have waited since; None means just now.
         """
         token = RefreshToken.parse(refresh_token)
         session = self._session(token) if token else None
         if token is None or session is None:
             raise _refused()
         if not hmac.compare_digest(session.token_hash, token.token_hash):
-            self._judge_reuse(session, token)
+            self._judge_reuse(session, token, asked_at or self.clock.now())
             raise _refused()
         user = self.users.get(session.user_id)
         if user is None or session.epoch != user.session_epoch:
@@ -142,10 +143,10 @@ class Sessions:
         log.info("logged_in", extra=fields(user_id=user.user_id, session_id=session.session_id))
         return tokens
 
-    def _judge_reuse(self, session: Session, token: RefreshToken) -> None:
+    def _judge_reuse(self, session: Session, token: RefreshToken, asked_at: datetime) -> None:
         just_used_up = hmac.compare_digest(session.previous_hash or "", token.token_hash)
         names = fields(user_id=session.user_id, session_id=session.session_id)
-        if just_used_up and self.clock.now() - session.refreshed_at <= self.grace:
+        if just_used_up and asked_at - session.refreshed_at <= self.grace:
             log.info("refresh_token_retried", extra=names)
             return
         log.warning("refresh_token_reused", extra=names)

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -220,6 +221,12 @@ class ServiceApp(Chalice):
     @property
     def source_address(self) -> str:
         return str(self.request.context.get("identity", {}).get("sourceIp", "unknown"))
+
+    @property
+    def received_at(self) -> datetime | None:
+        """When the gateway took the request in; a cold function answers seconds later. None: it does not say."""
+        milliseconds = self.request.context.get("requestTimeEpoch")
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if isinstance(milliseconds, int) else None
 
     # How a request is answered.
 

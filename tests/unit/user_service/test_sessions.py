@@ -142,6 +142,18 @@ def test_only_the_token_used_up_last_has_a_grace(world: World) -> None:
     assert not world.session_items.sessions
 
 
+def test_a_retry_that_waited_for_a_cold_function_is_judged_by_when_it_came_in(world: World) -> None:
+    used_up = world.sessions.log_in(EMAIL, PASSWORD, HOME).refresh_token
+    came_in = world.clock.now()
+    fresh = world.sessions.refresh(used_up).refresh_token
+    world.clock.advance(timedelta(seconds=30))
+
+    with pytest.raises(Unauthenticated):
+        world.sessions.refresh(used_up, came_in)
+
+    world.sessions.refresh(fresh)  # the session lives
+
+
 def test_a_token_is_not_used_up_when_signing_fails(world: World) -> None:
     token = world.sessions.log_in(EMAIL, PASSWORD, HOME).refresh_token
     world.signer.down = True

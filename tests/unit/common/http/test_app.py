@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -640,3 +641,23 @@ def test_settings_come_from_the_environment_on_first_use() -> None:
     assert app.settings is app.settings
     assert app.cache is app.cache
     assert app.verifier is app.verifier
+
+
+@pytest.mark.parametrize(
+    ("told", "received"),
+    [({"requestTimeEpoch": 1_763_800_000_250}, datetime(2025, 11, 22, 8, 26, 40, 250_000, UTC)), ({}, None)],
+)
+def test_a_handler_learns_when_the_gateway_took_the_request_in(told: dict[str, int], received: datetime | None) -> None:
+    app = configure(ServiceApp("test"))
+    seen: list[datetime | None] = []
+
+    @app.route("/now", methods=["GET"], public=True)
+    def tell() -> object:
+        seen.append(app.received_at)
+        return {}
+
+    context = {"httpMethod": "GET", "resourcePath": "/now", "path": "/v1/now", **told}
+    event = {"requestContext": context, "headers": {}, "multiValueQueryStringParameters": None, "pathParameters": None}
+    app({**event, "body": None, "isBase64Encoded": False, "stageVariables": None}, None)
+
+    assert seen == [received]
