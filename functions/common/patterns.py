@@ -7,6 +7,7 @@ is used.
 
 import functools
 import re
+from dataclasses import dataclass
 
 MAX_VALUE_CHARS = 256
 """Of what a user gives for one field."""
@@ -34,39 +35,51 @@ def compiled(pattern: str, longest: int) -> re.Pattern[str]:
 
 def ways(pattern: str, longest: int) -> int:
     """An upper bound of the ways to match a text of `longest` characters, and so of the steps of backtracking."""
-    counter = _WaysCounter(pattern, longest)
-    total = counter.alternatives()
-    if counter.at < len(pattern):
+    reader = _Reader(pattern, longest)
+    whole = reader.alternatives()
+    if reader.at < len(pattern):
         raise UnusablePattern("unbalanced parenthesis")
-    return total
+    return whole.ways
 
 
-class _WaysCounter:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    ways: int = 1
+    may_be_empty: bool = False
+
+
+class _Reader:
     """Reads a pattern once, left to right: alternatives add up, a sequence multiplies, repeats are powers."""
 
     def __init__(self, pattern: str, longest: int) -> None:
         self.pattern, self.longest, self.at = pattern, longest, 0
 
-    def alternatives(self) -> int:
+    def alternatives(self) -> _Part:
         total = self._sequence()
         while self._peek() == "|":
             self.at += 1
-            total += self._sequence()
+            other = self._sequence()
+            total = _Part(total.ways + other.ways, total.may_be_empty or other.may_be_empty)
         return total
 
-    def _sequence(self) -> int:
-        total = 1
+    def _sequence(self) -> _Part:
+        ways, may_be_empty = 1, True
         while self._peek() not in ("", "|", ")"):
-            total = min(total * self._repeated(self._atom()), MAX_WAYS + 1)
-        return total
+            part = self._repeated(self._atom())
+            ways = min(ways * part.ways, MAX_WAYS + 1)
+            may_be_empty = may_be_empty and part.may_be_empty
+        return _Part(ways, may_be_empty)
 
-    def _repeated(self, once: int) -> int:
+    def _repeated(self, once: _Part) -> _Part:
         at_least, at_most = self._count()
+        if once.may_be_empty and at_least > 1:
+            # Python runs through all of them without getting anywhere: (?:){4000000000} never ends.
+            raise UnusablePattern("what may be empty is counted")
         if self._peek() in ("?", "+") and (at_least, at_most) != (1, 1):
             self.at += 1  # lazy or possessive: no more ways than greedy
         choices = max(at_most - at_least, 0) + 1
-        total: int = choices * min(once, MAX_WAYS + 1) ** at_most
-        return min(total, MAX_WAYS + 1)
+        total: int = choices * min(once.ways, MAX_WAYS + 1) ** at_most
+        return _Part(min(total, MAX_WAYS + 1), once.may_be_empty or not at_least)
 
     def _count(self) -> tuple[int, int]:
         sign = self._peek()
@@ -81,7 +94,7 @@ class _WaysCounter:
         at_most = int(braces[3] or self.longest) if braces[2] else at_least
         return min(at_least, self.longest), min(at_most, self.longest)
 
-    def _atom(self) -> int:
+    def _atom(self) -> _Part:
         char = self._peek()
         self.at += 1
         if char == "(":
@@ -89,12 +102,17 @@ class _WaysCounter:
         if char == "[":
             self._skip_class()
         if char == "\\":
-            if self._peek().isdigit():
-                raise UnusablePattern("back-reference")
-            self.at += 1
-        return 1
+            return self._escaped()
+        return _Part(may_be_empty=char in "^$")
 
-    def _group(self) -> int:
+    def _escaped(self) -> _Part:
+        char = self._peek()
+        if char.isdigit():
+            raise UnusablePattern("back-reference")
+        self.at += 1
+        return _Part(may_be_empty=char in "AbBzZ")
+
+    def _group(self) -> _Part:
         if self.pattern.startswith("?:", self.at):
             self.at += 2
         elif self._peek() == "?":

@@ -19,6 +19,9 @@ from functions.common.patterns import MAX_WAYS, UnusablePattern, compiled, ways
         r"[^]\]a]{2,}",
         r"a{,3}b*?c{x}",
         r"\d+-\d+",
+        r"(?:-?\d){4}",
+        r"(?:ab?)?",
+        r"^\w{1,9}$",
         r"",
     ],
 )
@@ -45,6 +48,11 @@ def test_ordinary_patterns_are_usable(pattern: str) -> None:
         r"*a",
         "a\\",
         r"a{9}{9}",
+        r"(?:){4000000000}x",
+        r"(?:a?){3}",
+        r"(?:^){400000000}x",
+        r"(?:\b){400000000}x",
+        r"(?:a{0}|b){200}",
         "a" * 301,
     ],
 )
