@@ -1,14 +1,15 @@
 """The services that the aggregator calls, as `refresh.py` sees them: RPCs behind plain Python."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from functions.bill_aggregation_service.model import Link, LinkId, Outcome, Provider, ProviderId, UserId
-from functions.bill_aggregation_service.refresh import OpenedAccount
+from functions.bill_aggregation_service.refresh import LinkResult, OpenedAccount, Refreshed
 from functions.bill_aggregation_service.upsert import Attempt
 from functions.common.clock import rfc3339
+from functions.common.context import correlation_id, invocation
 from functions.common.rpc.client import Stub
-from functions.contracts.rpc import accounts_pb2, providers_pb2
+from functions.contracts.rpc import accounts_pb2, bills_pb2, providers_pb2
 
 PROVIDER_SECONDS = 60.0
 """How long an instance trusts what it knows of a provider."""
@@ -18,6 +19,30 @@ KINDS = {
     Outcome.ACTION_REQUIRED: accounts_pb2.OUTCOME_KIND_ACTION_REQUIRED,
     Outcome.FAILED: accounts_pb2.OUTCOME_KIND_TRANSIENT_FAILURE,
 }
+
+OUTCOMES = {"fresh": Outcome.SUCCESS, "action_required": Outcome.ACTION_REQUIRED}
+"""What is neither has failed."""
+
+
+class LiveReadsClient:
+    """Has the aggregator's other function ask the utilities."""
+
+    def __init__(self, stub: Stub) -> None:
+        """`stub` must have as much patience as a live read may take."""
+        self._stub = stub
+
+    def refresh_links(
+        self, user_id: UserId, link_id: LinkId | None, provider_id: ProviderId | None, seconds: float
+    ) -> Sequence[LinkResult]:
+        request = bills_pb2.RefreshLinksRequest(user_id=user_id, provider_id=provider_id or "")
+        if link_id:
+            request.link_ids.append(link_id)
+        with invocation(correlation_id(), seconds):
+            reply = self._stub.call("RefreshLinks", request, bills_pb2.RefreshLinksReply)
+        return [
+            LinkResult(LinkId(item.link_id), ProviderId(item.provider_id), _refreshed(item.result))
+            for item in reply.items
+        ]
 
 
 class CredentialsClient:
@@ -81,3 +106,14 @@ class AccountsClient:
             bill_count=link.bill_count if attempt.outcome is Outcome.SUCCESS else 0,
         )
         self._stub.call("RecordOutcome", request, accounts_pb2.LinkedAccount)
+
+
+def _refreshed(result: bills_pb2.RefreshLinkReply) -> Refreshed:
+    return Refreshed(
+        OUTCOMES.get(result.outcome, Outcome.FAILED),
+        result.error_code,
+        result.retryable,
+        result.created,
+        result.updated,
+        result.unchanged,
+    )

@@ -52,6 +52,10 @@ class UserGone(Exception):
 
 
 class LinkStore(Protocol):
+    def links(self, user_id: UserId) -> Sequence[Link]:
+        """Without those that are gone."""
+        ...
+
     def link(self, user_id: UserId, link_id: LinkId) -> Link | None: ...
 
     def bills(self, user_id: UserId, keys: Collection[BillKey]) -> Mapping[BillKey, Bill]: ...
@@ -103,6 +107,15 @@ class Refreshed:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkResult:
+    """How one link of several fared."""
+
+    link_id: LinkId
+    provider_id: ProviderId
+    refreshed: Refreshed
+
+
+@dataclass(frozen=True, slots=True)
 class Refresher:
     store: LinkStore
     credentials: Credentials
@@ -124,12 +137,30 @@ class Refresher:
         return self._refresh(user_id, link_id, opened)
 
     def refresh_links(
-        self, user_id: UserId, link_ids: Collection[LinkId], seconds: float
-    ) -> Mapping[LinkId, Refreshed]:
-        """All at once. Answers after `seconds` at the latest; a link that is not done by then goes on by itself."""
+        self, user_id: UserId, link_ids: Collection[LinkId], provider_id: ProviderId | None, seconds: float
+    ) -> Sequence[LinkResult]:
+        """Those of the user's links (no `link_ids`: all; of `provider_id` only, if given), all at once. Answers after
+        `seconds` at the latest; a link that is not done by then goes on by itself."""
+        late_at = time.monotonic() + seconds
+        asked = {
+            link_id: provider
+            for link_id, provider in self._linked(user_id).items()
+            if (not link_ids or link_id in link_ids) and provider_id in (None, provider)
+        }
+        done = self._refresh_all(user_id, asked, late_at)
+        return [LinkResult(link_id, provider, done[link_id]) for link_id, provider in asked.items()]
+
+    def _linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]:
+        """As the account service says; while it is down, as the own records do."""
+        try:
+            return self.accounts.linked(user_id)
+        except AppError as error:
+            log.warning("links_unavailable", extra=logs.fields(code=error.code))
+            return {link.link_id: link.provider_id for link in self.store.links(user_id)}
+
+    def _refresh_all(self, user_id: UserId, link_ids: Collection[LinkId], late_at: float) -> Mapping[LinkId, Refreshed]:
         if not link_ids:
             return {}
-        late_at = time.monotonic() + seconds
         try:
             opened = self.credentials.open(user_id, link_ids)
         except AppError as error:

@@ -1,10 +1,10 @@
-"""The RPC service Bills: what the listener asks of the aggregator."""
+"""The RPC service Bills: what the listener, and a live read, ask of the aggregator."""
 
 from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.model import LinkId, Outcome, ProviderId, UserId
 from functions.bill_aggregation_service.personal import PersonalData
-from functions.bill_aggregation_service.refresh import Refresher
-from functions.bill_aggregation_service.service import Bills
+from functions.bill_aggregation_service.projection import Projection
+from functions.bill_aggregation_service.refresh import Refreshed, Refresher
 from functions.common.errors import FieldError, InvalidInput
 from functions.common.outbox import Outbox
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
@@ -12,8 +12,11 @@ from functions.contracts.rpc.bills_pb2 import (
     DESCRIPTOR,
     ProjectLinkReply,
     ProjectLinkRequest,
+    RefreshedLink,
     RefreshLinkReply,
     RefreshLinkRequest,
+    RefreshLinksReply,
+    RefreshLinksRequest,
 )
 from functions.contracts.rpc.common_pb2 import (
     ExportUserReply,
@@ -27,30 +30,38 @@ from functions.contracts.rpc.common_pb2 import (
 BILLS = DESCRIPTOR.services_by_name["Bills"]
 OUTCOMES = {Outcome.SUCCESS: "fresh", Outcome.FAILED: "failed", Outcome.ACTION_REQUIRED: "action_required"}
 MAX_FLUSH = 500
+REPLY_SECONDS = 1.0
+"""Kept back from a read of several links, so that what is there arrives before its caller gives up."""
 
 
 class BillsServicer:
-    def __init__(self, refresher: Refresher, bills: Bills, outbox: Outbox, personal: PersonalData) -> None:
+    def __init__(self, refresher: Refresher, projection: Projection, outbox: Outbox, personal: PersonalData) -> None:
         self._refresher = refresher
-        self._bills = bills
+        self._projection = projection
         self._outbox = outbox
         self._personal = personal
 
     def RefreshLink(self, request: RefreshLinkRequest, context: RpcContext) -> RefreshLinkReply:  # noqa: ARG002
         _named(user_id=request.user_id, link_id=request.link_id)
-        done = self._refresher.refresh_link(UserId(request.user_id), LinkId(request.link_id))
-        return RefreshLinkReply(
-            outcome=OUTCOMES[done.outcome],
-            error_code=done.error_code,
-            retryable=done.retryable,
-            created=done.created,
-            updated=done.updated,
-            unchanged=done.unchanged,
+        return _reply(self._refresher.refresh_link(UserId(request.user_id), LinkId(request.link_id)))
+
+    def RefreshLinks(self, request: RefreshLinksRequest, context: RpcContext) -> RefreshLinksReply:
+        _named(user_id=request.user_id)
+        results = self._refresher.refresh_links(
+            UserId(request.user_id),
+            frozenset(map(LinkId, request.link_ids)),
+            ProviderId(request.provider_id) if request.provider_id else None,
+            max(0.0, context.time_remaining() - REPLY_SECONDS),
         )
+        items = (
+            RefreshedLink(link_id=one.link_id, provider_id=one.provider_id, result=_reply(one.refreshed))
+            for one in results
+        )
+        return RefreshLinksReply(items=items)
 
     def ProjectLink(self, request: ProjectLinkRequest, context: RpcContext) -> ProjectLinkReply:  # noqa: ARG002
         _named(user_id=request.user_id, link_id=request.link_id, provider_id=request.provider_id)
-        applied = self._bills.project_link(
+        applied = self._projection.project_link(
             UserId(request.user_id),
             LinkId(request.link_id),
             ProviderId(request.provider_id),
@@ -75,6 +86,17 @@ class BillsServicer:
         return PurgeUserReply(deleted=deleted, more=more)
 
 
+def _reply(done: Refreshed) -> RefreshLinkReply:
+    return RefreshLinkReply(
+        outcome=OUTCOMES[done.outcome],
+        error_code=done.error_code,
+        retryable=done.retryable,
+        created=done.created,
+        updated=done.updated,
+        unchanged=done.unchanged,
+    )
+
+
 def _named(**ids: str) -> None:
     """Raises InvalidInput naming each id that is empty."""
     missing = [FieldError(name, "missing", "This field is required.") for name, value in ids.items() if not value]
@@ -83,7 +105,7 @@ def _named(**ids: str) -> None:
 
 
 def _build() -> BillsServicer:
-    return BillsServicer(bootstrap.refresher(), bootstrap.service(), bootstrap.outbox(), bootstrap.personal())
+    return BillsServicer(bootstrap.refresher(), bootstrap.projection(), bootstrap.outbox(), bootstrap.personal())
 
 
 handler = LambdaRpcHandler(BILLS, _build)

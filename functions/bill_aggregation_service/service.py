@@ -1,8 +1,8 @@
-"""Use cases on what is kept: listing a user's bills, and following what becomes of the links."""
+"""Use cases that read what is kept: listing a user's bills, after a look at the utilities where that is wanted."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Protocol
 
@@ -18,40 +18,35 @@ from functions.bill_aggregation_service.model import (
     Status,
     UserId,
 )
-from functions.bill_aggregation_service.refresh import (
-    CACHE_SPACE,
-    WRITE_TRIES,
-    Accounts,
-    AnswerCache,
-    LinkMoved,
-    LinkStore,
-    Refreshed,
-    Refresher,
-    UserGone,
-)
+from functions.bill_aggregation_service.refresh import LinkResult, Refreshed
 from functions.bill_aggregation_service.rules import quality_notes, status_of, zone_of
 from functions.common import cursor, logs
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
-from functions.common.errors import AppError, Unavailable
+from functions.common.errors import AppError
 
 log = logging.getLogger(__name__)
 
 LIVE_SECONDS = 25.0
 ANSWER_SECONDS = 2.0
 """Kept back from a live read, to answer from the table."""
-REVOKED = "REVOKED"
 
 
-class BillStore(LinkStore, Protocol):
+class BillStore(Protocol):
     def links(self, user_id: UserId) -> Sequence[Link]: ...
 
     def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
         """All of the user's links, then the bills between `since` and `until` and past `after`, last day first."""
         ...
 
-    def delete_bills(self, user_id: UserId, link_id: LinkId) -> int:
-        """Deletes a link's bills with all versions; answers how many items. Safe to run again."""
+
+class LiveReads(Protocol):
+    """What asks the utilities: another function, since the one that faces the internet may not (ADR 11)."""
+
+    def refresh_links(
+        self, user_id: UserId, link_id: LinkId | None, provider_id: ProviderId | None, seconds: float
+    ) -> Sequence[LinkResult]:
+        """All of the user's links, or those asked for. Answers within `seconds`, or raises DeadlineExceeded."""
         ...
 
 
@@ -89,22 +84,21 @@ class BillPage:
 @dataclass(frozen=True, slots=True)
 class Bills:
     store: BillStore
-    cache: AnswerCache
     clock: Clock
-    live: Callable[[], tuple[Refresher, Accounts]]
-    """Built only for a live read, which alone needs RPC and HTTP."""
+    live: Callable[[], LiveReads]
+    """Built only for a live read, which alone needs RPC."""
     cache_seconds: int
     fresh_seconds: int
     due_soon_days: int
 
     def list_bills(self, user_id: UserId, criteria: Criteria, *, refresh: bool = False) -> BillPage:
         """With `refresh`, asks the utilities first; one that fails costs its own row in `sources` only."""
-        linked, live = self._refresh_links(user_id, criteria) if refresh else ({}, {})
+        live = self._read_live(user_id, criteria) if refresh else {}
         now = self.clock.now()
         # A link that was read for the first time and is not done has no record yet.
         links = {
-            link_id: Link(user_id=user_id, link_id=link_id, provider_id=provider_id)
-            for link_id, provider_id in linked.items()
+            result.link_id: Link(user_id=user_id, link_id=result.link_id, provider_id=result.provider_id)
+            for result in live.values()
         }
         found: list[ListedBill] = []
         for row in self.store.newest_first(user_id, criteria):
@@ -122,46 +116,20 @@ class Bills:
             good_for_seconds=self._good_for(links.values(), now),
         )
 
-    def project_link(
-        self, user_id: UserId, link_id: LinkId, provider_id: ProviderId, state: str, detail: str, version: int
-    ) -> bool:
-        """Takes over what an event says of a link. False when as much was known; an unlinked account stays so."""
-        for _ in range(WRITE_TRIES):
-            known = self.store.link(user_id, link_id) or Link(user_id=user_id, link_id=link_id)
-            revoked = state == REVOKED
-            if not revoked and (known.gone or version <= known.link_version):
-                return False
-            told = replace(
-                known, provider_id=provider_id, state=state, status_detail=detail, link_version=version, gone=revoked
-            )
-            try:
-                if not known.gone:
-                    self.store.save(known, told)
-            except LinkMoved:
-                continue
-            except UserGone:
-                return False
-            if revoked:
-                # The tombstone stands: what is deleted does not come back, and a run cut off here is taken up again.
-                deleted = self.store.delete_bills(user_id, link_id)
-                log.info("bills_deleted", extra=logs.fields(link_id=link_id, items=deleted))
-            self.cache.bump(user_id, CACHE_SPACE)
-            return not known.gone
-        raise Unavailable("The link's record keeps changing; try again.", code="link_busy")
-
-    def _refresh_links(
-        self, user_id: UserId, criteria: Criteria
-    ) -> tuple[Mapping[LinkId, ProviderId], Mapping[LinkId, Refreshed]]:
-        """The user's links, and how reading those that were asked for ended."""
-        refresher, accounts = self.live()
-        linked = {link.link_id: link.provider_id for link in self.store.links(user_id)}
+    def _read_live(self, user_id: UserId, criteria: Criteria) -> Mapping[LinkId, LinkResult]:
+        """How reading the links that were asked for ended, within the time that is left."""
+        seconds = max(0.0, min(LIVE_SECONDS, remaining_seconds() - ANSWER_SECONDS))
         try:
-            linked = dict(accounts.linked(user_id))
+            results = self.live().refresh_links(user_id, criteria.link_id, criteria.provider_id, seconds)
         except AppError as error:
-            log.warning("links_unavailable", extra=logs.fields(code=error.code))
-        asked = [link_id for link_id, provider_id in linked.items() if criteria.admits(link_id, provider_id)]
-        seconds = min(LIVE_SECONDS, remaining_seconds() - ANSWER_SECONDS)
-        return linked, refresher.refresh_links(user_id, asked, max(0.0, seconds))
+            log.warning("live_read_failed", extra=logs.fields(code=error.code))
+            failed = Refreshed(Outcome.FAILED, error.code, retryable=True)
+            results = [
+                LinkResult(link.link_id, link.provider_id, failed)
+                for link in self.store.links(user_id)
+                if criteria.admits(link.link_id, link.provider_id)
+            ]
+        return {result.link_id: result for result in results}
 
     def _listed(self, bill: Bill, links: Mapping[LinkId, Link], criteria: Criteria, now: datetime) -> ListedBill | None:
         """None for a bill that is not asked for, or whose link is gone."""
@@ -175,11 +143,11 @@ class Bills:
             return None
         return ListedBill(bill, status, quality_notes(bill.content))
 
-    def _source(self, link: Link, live: Refreshed | None, now: datetime) -> SourceRow:
+    def _source(self, link: Link, live: LinkResult | None, now: datetime) -> SourceRow:
         """What was read live just now says more than the record, which a slow link has not written yet."""
         outcome, code, retryable = link.outcome, link.error_code, link.retryable
         if live is not None:
-            outcome, code, retryable = live.outcome, live.error_code, live.retryable
+            outcome, code, retryable = live.refreshed.outcome, live.refreshed.error_code, live.refreshed.retryable
         if outcome is Outcome.NEVER and link.state == "ACTION_REQUIRED":
             outcome, code = Outcome.ACTION_REQUIRED, link.status_detail
         error = SourceError(code, retryable) if code else None

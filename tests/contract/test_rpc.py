@@ -128,10 +128,12 @@ def test_a_target_is_the_function_that_serves_the_contract_of_its_name(function:
         assert BY_NAME[target].load().service.name.upper() == variable.removeprefix("RPC_")
 
 
-def test_only_the_aggregator_may_open_credentials() -> None:
-    callers = {function.service for function in FUNCTION_LIST if "CredentialsRpc" in invocable(function)}
+def test_only_what_speaks_with_utilities_may_open_credentials() -> None:
+    """And no function that the API reaches does (ADR 11)."""
+    callers = {function.name for function in FUNCTION_LIST if "CredentialsRpc" in invocable(function)}
 
-    assert callers == {"bill_aggregation_service"}
+    assert callers == {"BillRpc"}
+    assert BY_NAME["BillRpc"].events("Api") == []
 
 
 def test_only_the_door_to_credentials_may_decrypt() -> None:

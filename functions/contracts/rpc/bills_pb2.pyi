@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -73,6 +75,81 @@ class RefreshLinkReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RefreshLinkReply: _TypeAlias = RefreshLinkReply  # noqa: Y015
+
+@_typing.final
+class RefreshLinksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    LINK_IDS_FIELD_NUMBER: _builtins.int
+    PROVIDER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    provider_id: _builtins.str
+    """Optional: only links at this provider."""
+    @_builtins.property
+    def link_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Empty means all that the user has linked. What is none of theirs is left out of the reply."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        link_ids: _abc.Iterable[_builtins.str] | None = ...,
+        provider_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_ids", b"link_ids", "provider_id", b"provider_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefreshLinksRequest: _TypeAlias = RefreshLinksRequest  # noqa: Y015
+
+@_typing.final
+class RefreshLinksReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefreshedLink]: ...
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___RefreshedLink] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefreshLinksReply: _TypeAlias = RefreshLinksReply  # noqa: Y015
+
+@_typing.final
+class RefreshedLink(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_ID_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    link_id: _builtins.str
+    provider_id: _builtins.str
+    @_builtins.property
+    def result(self) -> Global___RefreshLinkReply: ...
+    def __init__(
+        self,
+        *,
+        link_id: _builtins.str = ...,
+        provider_id: _builtins.str = ...,
+        result: Global___RefreshLinkReply | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id", "provider_id", b"provider_id", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefreshedLink: _TypeAlias = RefreshedLink  # noqa: Y015
 
 @_typing.final
 class ProjectLinkRequest(_message.Message):

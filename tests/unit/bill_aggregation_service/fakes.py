@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from functions.bill_aggregation_service.adapters.base import Access, Headers
+from functions.bill_aggregation_service.clients import LiveReadsClient
 from functions.bill_aggregation_service.model import (
     Bill,
     BillContent,
@@ -19,12 +20,18 @@ from functions.bill_aggregation_service.model import (
     ProviderId,
     UserId,
 )
+from functions.bill_aggregation_service.personal import PersonalData
+from functions.bill_aggregation_service.projection import Projection
 from functions.bill_aggregation_service.refresh import LinkMoved, OpenedAccount, Refresher
-from functions.bill_aggregation_service.service import Bills
+from functions.bill_aggregation_service.rpc import BILLS, BillsServicer
+from functions.bill_aggregation_service.service import LIVE_SECONDS, Bills
+from functions.bill_aggregation_service.table import BillTable
 from functions.bill_aggregation_service.upsert import Attempt, Change
 from functions.common.errors import AppError
 from functions.common.outbox import Outbox, Pending
-from tests.support.fakes import FakeClock, FakePublisher
+from functions.common.rpc.client import Stub
+from functions.common.rpc.server import LambdaRpcHandler
+from tests.support.fakes import FakeClock, FakePublisher, LoopbackChannel
 
 SAMPLES = Path(__file__).parent / "samples"
 USER = UserId("usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC")
@@ -158,13 +165,15 @@ class FakeServices:
     providers: dict[ProviderId, Provider] = field(default_factory=lambda: {PROVIDER.provider_id: PROVIDER})
     broken: dict[str, AppError] = field(default_factory=dict)
     outcomes: list[tuple[Link, Attempt]] = field(default_factory=list)
+    vanished: set[LinkId] = field(default_factory=set)
+    """Still listed, but unlinked when their credentials are asked for."""
 
     def open(self, user_id: UserId, link_ids: Collection[LinkId]) -> Mapping[LinkId, OpenedAccount]:
         self._check("open")
         return {
             link_id: OpenedAccount(self.accounts[link_id], {"account_number": "NP-10024817"}, "good", "s3cret")
             for link_id in link_ids
-            if link_id in self.accounts
+            if link_id in self.accounts and link_id not in self.vanished
         }
 
     def get(self, provider_id: ProviderId) -> Provider:
@@ -216,15 +225,22 @@ class World:
             fetch_seconds=20.0,
             sleep=lambda _: None,
         )
+        self.projection = Projection(self.store, self.cache)
         self.bills = Bills(
             store=self.store,
-            cache=self.cache,
             clock=self.clock,
-            live=lambda: (self.refresher, self.services),
+            live=lambda: LiveReadsClient(self.rpc),
             cache_seconds=300,
             fresh_seconds=21_600,
             due_soon_days=7,
         )
+
+    @property
+    def rpc(self) -> Stub:
+        """The service Bills as its callers have it, made of what stands here now."""
+        personal = PersonalData(BillTable("bills", self.clock), self.cache)
+        servicer = BillsServicer(self.refresher, self.projection, self.outbox, personal)
+        return Stub(BILLS, LoopbackChannel(LambdaRpcHandler(BILLS, lambda: servicer)), LIVE_SECONDS)
 
     def _fetch(self, access: Access, seconds: float) -> Sequence[FetchedBill]:
         self.accesses.append((access, seconds))

@@ -55,7 +55,6 @@ def cache(world: World, monkeypatch: pytest.MonkeyPatch) -> KeepingCache:
     keeping = KeepingCache()
     monkeypatch.setitem(app.__dict__, "cache", keeping)
     world.refresher = replace(world.refresher, cache=keeping)
-    world.bills = replace(world.bills, cache=keeping, live=lambda: (world.refresher, world.services))
     return keeping
 
 

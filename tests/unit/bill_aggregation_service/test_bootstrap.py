@@ -1,6 +1,6 @@
 """Everything is built from the environment, and only when it is used."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,7 +9,8 @@ from functions.bill_aggregation_service.adapters.base import ProviderMisconfigur
 from functions.bill_aggregation_service.adapters.http_client import RequestsClient
 from functions.common.settings import SettingsError
 
-ENVIRONMENT = {
+OF_BILL_API = {"BILLS_TABLE": "bills", "RPC_BILLS": "lambda:bills"}
+OF_BILL_RPC = {
     "BILLS_TABLE": "bills",
     "RPC_ACCOUNTS": "lambda:accounts",
     "RPC_CREDENTIALS": "lambda:credentials",
@@ -18,10 +19,10 @@ ENVIRONMENT = {
     "SANDBOX_ORIGIN": "http://localhost:4566",
 }
 BUILDERS = (
-    bootstrap.settings,
     bootstrap.service,
+    bootstrap.live_reads,
     bootstrap.refresher,
-    bootstrap.accounts,
+    bootstrap.projection,
     bootstrap.outbox,
     bootstrap.personal,
     bootstrap.table,
@@ -30,28 +31,49 @@ BUILDERS = (
 
 
 @pytest.fixture(autouse=True)
-def unbuilt() -> Iterator[None]:
+def unbuilt(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in OF_BILL_API | OF_BILL_RPC:
+        monkeypatch.delenv(name, raising=False)
     yield
     for builder in BUILDERS:
         builder.cache_clear()
 
 
-def test_builds_the_servicer(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in ENVIRONMENT.items():
+def given(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
+
+def test_builds_the_servicer(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, OF_BILL_RPC)
+
     assert isinstance(rpc.handler._servicer, rpc.BillsServicer)
-    refresher, accounts = bootstrap.service().live()
-    assert refresher is bootstrap.refresher()
-    assert accounts is bootstrap.accounts()
-    assert isinstance(bootstrap.connect("http://localhost:4566/mock/gas", 5.0), RequestsClient)
+
+
+def test_builds_what_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, OF_BILL_API)
+
+    assert bootstrap.service().live() is bootstrap.live_reads()
+
+
+def test_only_the_sandbox_may_be_plain_http() -> None:
+    settings = bootstrap.RefreshSettings(
+        rpc_accounts="", rpc_credentials="", rpc_providers="", sandbox_origin="http://localhost:4566"
+    )
+
+    assert isinstance(bootstrap.connect(settings, "http://localhost:4566/mock/gas", 5.0), RequestsClient)
     with pytest.raises(ProviderMisconfigured):
-        bootstrap.connect("http://127.0.0.1:4566/mock/gas", 5.0)
+        bootstrap.connect(settings, "http://127.0.0.1:4566/mock/gas", 5.0)
 
 
-def test_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ENVIRONMENT:
-        monkeypatch.delenv(name, raising=False)
-
-    with pytest.raises(SettingsError, match=r"BILLS_TABLE.*RPC_BROKER"):
-        bootstrap.settings()
+@pytest.mark.parametrize(
+    ("build", "missing"),
+    [
+        (bootstrap.table, "BILLS_TABLE"),
+        (bootstrap.live_reads, "RPC_BILLS"),
+        (bootstrap.refresher, r"RPC_ACCOUNTS.*RPC_CREDENTIALS.*RPC_PROVIDERS"),
+    ],
+)
+def test_names_what_is_missing(build: Callable[[], object], missing: str) -> None:
+    with pytest.raises(SettingsError, match=missing):
+        build()

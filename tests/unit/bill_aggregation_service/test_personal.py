@@ -43,7 +43,7 @@ def world() -> Iterator[World]:
         built.store = table  # type: ignore[assignment]  # the fake's place
         built.outbox = Outbox(table, built.publisher)
         built.refresher = replace(built.refresher, store=table, outbox=built.outbox)
-        built.bills = replace(built.bills, store=table)
+        built.projection = replace(built.projection, store=table)
         yield built
 
 
@@ -55,7 +55,7 @@ def table(world: World) -> BillTable:
 @pytest.fixture
 def bills(world: World, table: BillTable) -> Stub:
     data = PersonalData(table, world.cache)
-    served = LambdaRpcHandler(BILLS, lambda: BillsServicer(world.refresher, world.bills, world.outbox, data))
+    served = LambdaRpcHandler(BILLS, lambda: BillsServicer(world.refresher, world.projection, world.outbox, data))
     return Stub(BILLS, LoopbackChannel(served))
 
 
@@ -132,7 +132,7 @@ def test_what_no_user_has_is_not_shown() -> None:
 def test_a_purge_takes_everything_and_leaves_a_mark(world: World, table: BillTable, bills: Stub) -> None:
     read(world, fetched("1", 1000), fetched("2", 2000))
     read(world, fetched("1", 1500), fetched("2", 2000))
-    world.bills.project_link(USER, OTHER_LINK, world.services.accounts[LINK], "REVOKED", "", 3)
+    world.projection.project_link(USER, OTHER_LINK, world.services.accounts[LINK], "REVOKED", "", 3)
     read(world, fetched("3"), user_id=SOMEBODY)
     world.cache.bumps.clear()
 

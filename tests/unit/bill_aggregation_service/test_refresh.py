@@ -3,16 +3,19 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from functions.bill_aggregation_service.adapters.base import Access, BadCredentials, ProviderDown
-from functions.bill_aggregation_service.model import FetchedBill, Link, Outcome
+from functions.bill_aggregation_service.model import FetchedBill, Link, LinkId, Outcome, ProviderId
 from functions.bill_aggregation_service.refresh import Refreshed
 from functions.common.context import invocation
 from functions.common.errors import NotFound, Unavailable
 from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER, World, fetched
+
+GAS = ProviderId("prv_greenline_gas")
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ def test_a_tombstone_keeps_everything_out(world: World) -> None:
 
 def test_an_account_unlinked_while_it_is_read_stays_gone(world: World) -> None:
     def unlinked_meanwhile(_: Access) -> Sequence[FetchedBill]:
-        world.bills.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 9)
+        world.projection.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 9)
         return [fetched()]
 
     world.answers = [unlinked_meanwhile]
@@ -178,6 +181,10 @@ def test_a_late_failure_does_not_hide_a_newer_success(world: World) -> None:
     assert world.store.link(USER, LINK) == before
 
 
+def all_at_once(world: World, seconds: float = 5.0) -> dict[LinkId, Refreshed]:
+    return {one.link_id: one.refreshed for one in world.refresher.refresh_links(USER, (), None, seconds)}
+
+
 class TestAllAtOnce:
     def test_each_link_has_its_own_outcome(self, world: World) -> None:
         world.services.accounts[OTHER_LINK] = PROVIDER.provider_id
@@ -192,7 +199,7 @@ class TestAllAtOnce:
         lock, calls = threading.Lock(), list[Access]()
         world.answers = [by_link]
 
-        done = world.refresher.refresh_links(USER, [LINK, OTHER_LINK], 5.0)
+        done = all_at_once(world)
 
         assert sorted(one.outcome for one in done.values()) == [Outcome.FAILED, Outcome.SUCCESS]
 
@@ -208,7 +215,7 @@ class TestAllAtOnce:
         world.answers = [one_hangs]
         begun = time.monotonic()
         try:
-            done = world.refresher.refresh_links(USER, [LINK, OTHER_LINK], 0.3)
+            done = all_at_once(world, 0.3)
         finally:
             took = time.monotonic() - begun
             release.set()
@@ -222,23 +229,48 @@ class TestAllAtOnce:
     def test_without_credentials_every_link_says_so(self, world: World) -> None:
         world.services.broken["open"] = Unavailable("down")
 
-        done = world.refresher.refresh_links(USER, [LINK], 5.0)
+        done = all_at_once(world)
 
         assert done == {LINK: Refreshed(Outcome.FAILED, "unavailable", retryable=True)}
 
     def test_a_link_that_vanished_says_so(self, world: World) -> None:
         world.answers = [[]]
-        assert world.refresher.refresh_links(USER, [OTHER_LINK], 5.0)[OTHER_LINK].error_code == "link_not_found"
+        world.services.vanished = {LINK}
+
+        assert all_at_once(world)[LINK].error_code == "link_not_found"
 
     def test_a_link_that_cannot_be_written_says_so(self, world: World) -> None:
         world.answers = [[fetched()]]
         world.store.moves = 99
-        assert world.refresher.refresh_links(USER, [LINK], 5.0)[LINK] == Refreshed(Outcome.FAILED, "link_busy", True)
+        assert all_at_once(world)[LINK] == Refreshed(Outcome.FAILED, "link_busy", True)
 
     def test_a_broken_adapter_costs_its_own_link(self, world: World) -> None:
         world.answers = [ZeroDivisionError("a mistake of ours")]
-        assert world.refresher.refresh_links(USER, [LINK], 5.0)[LINK] == Refreshed(Outcome.FAILED, "internal")
+        assert all_at_once(world)[LINK] == Refreshed(Outcome.FAILED, "internal")
 
     def test_nothing_linked_asks_nobody(self, world: World) -> None:
         world.services.broken["open"] = Unavailable("down")
-        assert world.refresher.refresh_links(USER, [], 5.0) == {}
+        world.services.accounts.clear()
+
+        assert all_at_once(world) == {}
+
+    def test_those_that_are_asked_for_and_belong_to_the_user(self, world: World) -> None:
+        world.answers = [[]]
+        world.services.accounts[OTHER_LINK] = GAS
+        world.services.providers[GAS] = replace(PROVIDER, provider_id=GAS)
+
+        def read(*link_ids: LinkId, provider_id: ProviderId | None = None) -> list[tuple[LinkId, ProviderId]]:
+            done = world.refresher.refresh_links(USER, link_ids, provider_id, 5.0)
+            return [(one.link_id, one.provider_id) for one in done]
+
+        assert read() == [(LINK, PROVIDER.provider_id), (OTHER_LINK, GAS)]
+        assert read(LINK) == read(provider_id=PROVIDER.provider_id) == [(LINK, PROVIDER.provider_id)]
+        assert read(OTHER_LINK, provider_id=GAS) == [(OTHER_LINK, GAS)]
+        assert read(LINK, provider_id=GAS) == read(LinkId("lnk_of_somebody_else")) == []
+
+    def test_while_nobody_knows_the_links_the_own_records_do(self, world: World) -> None:
+        world.answers = [[]]
+        world.refresher.refresh_link(USER, LINK)
+        world.services.broken["linked"] = Unavailable("down")
+
+        assert all_at_once(world)[LINK].outcome is Outcome.SUCCESS

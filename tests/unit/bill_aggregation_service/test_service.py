@@ -6,12 +6,17 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from functions.bill_aggregation_service import rpc
 from functions.bill_aggregation_service.adapters.base import Access, BadCredentials, ProviderDown
+from functions.bill_aggregation_service.clients import LiveReadsClient
 from functions.bill_aggregation_service.model import Criteria, FetchedBill, Freshness, ProviderId, Status
+from functions.bill_aggregation_service.refresh import LinkResult
 from functions.bill_aggregation_service.service import SourceError
 from functions.common import cursor
 from functions.common.context import invocation
 from functions.common.errors import Unavailable
+from functions.common.rpc.client import Stub
+from tests.support.fakes import LoopbackChannel
 from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER, World, fetched
 
 GAS = ProviderId("prv_greenline_gas")
@@ -101,7 +106,7 @@ class TestSources:
         assert (old.outcome, old.as_of) == (Freshness.STALE, young.as_of)
 
     def test_a_link_not_read_yet(self, world: World) -> None:
-        world.bills.project_link(USER, LINK, PROVIDER.provider_id, "PENDING", "", 1)
+        world.projection.project_link(USER, LINK, PROVIDER.provider_id, "PENDING", "", 1)
 
         (row,) = world.bills.list_bills(USER, Criteria()).sources
 
@@ -109,7 +114,7 @@ class TestSources:
         assert row.provider_id == PROVIDER.provider_id
 
     def test_a_link_that_needs_its_user_before_it_was_read(self, world: World) -> None:
-        world.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTION_REQUIRED", "consent_expired", 1)
+        world.projection.project_link(USER, LINK, PROVIDER.provider_id, "ACTION_REQUIRED", "consent_expired", 1)
 
         (row,) = world.bills.list_bills(USER, Criteria()).sources
 
@@ -194,6 +199,7 @@ class TestLive:
 
     def test_only_the_links_asked_for_are_read(self, settled: World) -> None:
         settled.services.accounts[OTHER_LINK] = PROVIDER.provider_id
+        settled.projection.project_link(USER, OTHER_LINK, PROVIDER.provider_id, "PENDING", "", 1)
         settled.accesses.clear()
 
         page = settled.bills.list_bills(USER, Criteria(link_id=LINK), refresh=True)
@@ -206,13 +212,46 @@ class TestLive:
         with invocation(None, 1.0):
             page = settled.bills.list_bills(USER, Criteria(), refresh=True)
 
+        assert page.sources[0].error == SourceError("deadline_exceeded", True)
         assert page.sources[0].outcome is Freshness.FAILED
         assert len(page.items) == 5
+
+    def test_when_the_utilities_cannot_be_asked_what_is_kept_is_shown(
+        self, settled: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settled.projection.project_link(USER, OTHER_LINK, GAS, "PENDING", "", 1)
+        channel = LoopbackChannel(rpc.handler)
+        channel.down = True
+        live = LiveReadsClient(Stub(rpc.BILLS, channel))
+        bills = replace(settled.bills, live=lambda: live)
+
+        page = bills.list_bills(USER, Criteria(provider_id=PROVIDER.provider_id), refresh=True)
+
+        assert len(page.items) == 5
+        assert [(row.outcome, row.error) for row in page.sources] == [
+            (Freshness.FAILED, SourceError("unavailable", True)),
+            (Freshness.STALE, SourceError("not_read_yet", True)),  # not asked for
+        ]
+
+    def test_a_live_read_is_given_what_time_is_left_but_what_answering_takes(self, settled: World) -> None:
+        given: list[float] = []
+
+        class Patience:
+            def refresh_links(self, *asked: object) -> Sequence[LinkResult]:
+                given.append(asked[-1])  # type: ignore[arg-type]  # the seconds
+                return []
+
+        bills = replace(settled.bills, live=Patience)
+        bills.list_bills(USER, Criteria(), refresh=True)
+        with invocation(None, 10.0):
+            bills.list_bills(USER, Criteria(), refresh=True)
+
+        assert given == [25.0, pytest.approx(8.0, abs=0.5)]
 
 
 class TestProjectLink:
     def test_takes_events_in_any_order_once(self, world: World) -> None:
-        tell = world.bills.project_link
+        tell = world.projection.project_link
 
         assert tell(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 3)
         assert not tell(USER, LINK, PROVIDER.provider_id, "PENDING", "", 1)
@@ -224,29 +263,29 @@ class TestProjectLink:
         assert world.cache.bumps == [(USER, "bills")]
 
     def test_keeps_what_reading_the_link_found(self, settled: World) -> None:
-        settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 3)
+        settled.projection.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 3)
 
         (row,) = settled.bills.list_bills(USER, Criteria()).sources
         assert row.outcome is Freshness.CACHED
 
     def test_an_unlinked_account_loses_its_bills_for_good(self, settled: World) -> None:
-        assert settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
+        assert settled.projection.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
 
         assert settled.store.kept == {}
         assert settled.bills.list_bills(USER, Criteria()).sources == ()
-        assert not settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 8)
+        assert not settled.projection.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 8)
 
     def test_unlinking_again_deletes_what_was_left(self, settled: World) -> None:
         left = dict(settled.store.kept)
-        settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
+        settled.projection.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
         settled.store.kept = left
 
-        assert not settled.bills.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
+        assert not settled.projection.project_link(USER, LINK, PROVIDER.provider_id, "REVOKED", "", 7)
         assert settled.store.kept == {}
 
     def test_reads_again_when_beaten_and_gives_up_in_the_end(self, world: World) -> None:
         world.store.moves = 2
-        assert world.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 1)
+        assert world.projection.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 1)
         world.store.moves = 99
         with pytest.raises(Unavailable):
-            world.bills.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 2)
+            world.projection.project_link(USER, LINK, PROVIDER.provider_id, "ACTIVE", "", 2)
