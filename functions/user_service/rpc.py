@@ -31,6 +31,8 @@ class UsersServicer:
             name=user.name,
             roles=sorted(user.roles),
             created_at=rfc3339(user.created_at),
+            currency=user.preferences.currency or "",
+            time_zone=user.preferences.time_zone or "",
         )
 
     def SendMail(self, request: users_pb2.SendMailRequest, _context: RpcContext) -> users_pb2.SendMailReply:

@@ -47,6 +47,14 @@ def test_get_user(world: World, stub: Stub, user_id: UserId) -> None:
     )
 
 
+def test_get_user_tells_what_the_user_chose(world: World, stub: Stub, user_id: UserId) -> None:
+    world.users.update_user(user_id, {"currency": "EUR", "time_zone": "Europe/Berlin"})
+
+    user = stub.call("GetUser", GetUserRequest(user_id=user_id), User)
+
+    assert (user.currency, user.time_zone) == ("EUR", "Europe/Berlin")
+
+
 @pytest.mark.parametrize("unknown", ["", "usr_x", "email#ada@example.com"])
 def test_an_unknown_user_is_not_found(stub: Stub, user_id: UserId, unknown: str) -> None:
     with pytest.raises(NotFound):
