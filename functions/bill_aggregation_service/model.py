@@ -108,6 +108,8 @@ class BillContent:
     paid_at: date | None = None
     paid_amount_minor: int | None = None
     document_url: str | None = None
+    assumed: tuple[str, ...] = ()
+    """What the source left unsaid and was filled in, as codes of quality notes (`rules.ASSUMPTIONS`)."""
 
     @property
     def sorted_on(self) -> date:
@@ -154,7 +156,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class QualityNote:
-    """A doubt about a bill. `code` is stable: items_differ_from_total."""
+    """A doubt about a bill. `code` is stable: items_differ_from_total, and those of `rules.ASSUMPTIONS`."""
 
     code: str
     detail: str

@@ -23,6 +23,12 @@ EXPONENTS = {
     "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
     "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3, "CLF": 4, "UYW": 4,
 }  # fmt: skip
+# Of what a source left unsaid: code of the note, and what it tells.
+ASSUMPTIONS = {
+    "currency_assumed": "The file names no currency; the one that was asked for or is usual here was taken.",
+    "total_from_line_items": "The file gives no total; it is the sum of the line items.",
+    "bill_from_reading": "The file holds no bill for this meter; the cost of a reading was taken for one.",
+}
 LARGEST_AMOUNT = Decimal(10) ** 12
 """In major units. More is a garbled answer, not a household's bill."""
 
@@ -51,7 +57,10 @@ def plain(number: Decimal) -> Decimal:
 
 def canonical_json(content: BillContent) -> str:
     """One spelling for equal contents: keys sorted, no spaces, dates and decimals as text."""
-    return json.dumps(asdict(content), default=str, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    fields = asdict(content)
+    if not content.assumed:
+        del fields["assumed"]  # younger than many a hash that is kept
+    return json.dumps(fields, default=str, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def content_hash(content: BillContent) -> str:
@@ -75,6 +84,11 @@ def status_of(content: BillContent, today: date, due_soon_days: int) -> Status:
 
 
 def quality_notes(content: BillContent) -> tuple[QualityNote, ...]:
+    assumed = tuple(QualityNote(code, ASSUMPTIONS[code]) for code in content.assumed if code in ASSUMPTIONS)
+    return assumed + _sums_that_differ(content)
+
+
+def _sums_that_differ(content: BillContent) -> tuple[QualityNote, ...]:
     expected = content.amount_minor if content.total_charges_minor is None else content.total_charges_minor
     items = sum(item.amount_minor for item in content.line_items)
     if not content.line_items or items == expected:

@@ -33,6 +33,7 @@ class Attempt:
     bills: Sequence[FetchedBill] = ()
     error_code: str = ""
     retryable: bool = False
+    source: Source = Source.API
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _created(link: Link, key: BillKey, bill: FetchedBill, attempt: Attempt, now:
         provider_id=attempt.provider.provider_id,
         content=bill.content,
         content_hash=content_hash(bill.content),
-        source=Source.API,
+        source=attempt.source,
         version=1,
         supersedes=None,
         as_of=bill.stamped_at or attempt.began,
@@ -123,6 +124,7 @@ def _updated(known: Bill, bill: FetchedBill, attempt: Attempt, now: datetime) ->
         known,
         content=bill.content,
         content_hash=content_hash(bill.content),
+        source=attempt.source,
         version=known.version + 1,
         supersedes=known.version,
         as_of=bill.stamped_at or attempt.began,
