@@ -5,6 +5,7 @@ settings does.
     provider = providers.call("GetProvider", GetProviderRequest(provider_id="prv_…"), Provider)
 """
 
+import re
 from typing import Protocol, TypeVar
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -18,6 +19,7 @@ from functions.contracts.rpc.common_pb2 import ErrorInfo
 
 DEFAULT_SECONDS = 10.0
 M = TypeVar("M", bound=Message)
+_HOST_AND_PORT = re.compile(r"//(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
 
 class Channel(Protocol):
@@ -63,10 +65,14 @@ class Stub:
 
 
 def channel_to(target: str) -> Channel:
-    """`lambda:<function name>`. Raises ValueError for a target of no known kind."""
+    """`lambda:<function name>` or `grpc://<host>:<port>`. Raises ValueError for a target of no known kind."""
     kind, _, address = target.partition(":")
-    if kind != "lambda" or not address:
-        raise ValueError(f"RPC target {target!r}: want lambda:<function name>")
-    from functions.common.rpc.lambda_channel import LambdaChannel
+    if kind == "lambda" and address:
+        from functions.common.rpc.lambda_channel import LambdaChannel
 
-    return LambdaChannel(address)
+        return LambdaChannel(address)
+    if kind == "grpc" and (found := _HOST_AND_PORT.fullmatch(address)):
+        from functions.common.rpc.grpc_channel import channel_at
+
+        return channel_at(found["host"], int(found["port"]))
+    raise ValueError(f"RPC target {target!r}: want lambda:<function name> or grpc://<host>:<port>")

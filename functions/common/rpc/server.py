@@ -1,8 +1,8 @@
-"""Serves a gRPC servicer from a Lambda function.
+"""Serves a gRPC servicer: from a Lambda function, or behind a real gRPC server (infra/grpc_server.py).
 
-The servicer has one method per RPC with gRPC's own signature `(request, context) -> reply`, so that the same object
-can stand behind a real gRPC server. It raises AppErrors. An answer is always an envelope, never an exception: an
-engine may kill the worker over one, and the caller could not tell what went wrong.
+The servicer has one method per RPC with gRPC's own signature `(request, context) -> reply`. It raises AppErrors. An
+answer is always a Reply, never an exception: an engine may kill the worker over one, and the caller could not tell what
+went wrong.
 """
 
 import functools
@@ -35,14 +35,14 @@ class RpcContext(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LambdaRpcContext:
+class InvocationContext:
     def time_remaining(self) -> float:
         return remaining_seconds()
 
 
 class LambdaRpcHandler:
     """A Lambda handler: `handler = LambdaRpcHandler(USERS, build_servicer)`. The servicer is built on the first
-    call."""
+    call, or by `prepare`."""
 
     def __init__(
         self, service: ServiceDescriptor, build: Callable[[], object], environ: Mapping[str, str] = os.environ
@@ -55,8 +55,11 @@ class LambdaRpcHandler:
     def _servicer(self) -> object:
         return self._build()
 
+    def prepare(self) -> None:
+        """Builds the servicer now: raises what that raises."""
+        _ = self._servicer
+
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # Any: Lambda's own event and context
-        started = time.perf_counter()
         logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
         try:
             call = Call.from_payload(event)
@@ -64,20 +67,25 @@ class LambdaRpcHandler:
             log.warning("rpc_malformed", extra=logs.fields(error=type(error).__name__))
             return Reply(StatusCode.INVALID_ARGUMENT, detail="The payload is no RPC envelope.").to_payload()
         own = context.get_remaining_time_in_millis() if context else call.timeout_ms
-        with invocation(call.correlation_id, min(call.timeout_ms, own) / 1000):
-            reply = self._serve(call)
+        return self.answer(call, own / 1000).to_payload()
+
+    def answer(self, call: Call, seconds: float, context: RpcContext | None = None) -> Reply:
+        """Carries the call out, whatever brought it here; `seconds` is how long the server itself may take."""
+        started = time.perf_counter()
+        with invocation(call.correlation_id, min(call.timeout_ms / 1000, seconds)):
+            reply = self._serve(call, context or InvocationContext())
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
             log.info("rpc", extra=logs.fields(method=call.method, status=reply.status.name, ms=milliseconds))
-            return reply.to_payload()
+            return reply
 
-    def _serve(self, call: Call) -> Reply:
+    def _serve(self, call: Call, context: RpcContext) -> Reply:
         try:
             method = self._method(call.method)
             request = _decode(method, call.message)
             if remaining_seconds() <= 0:
                 raise DeadlineExceeded("The caller's deadline had passed before the call began.")
             servicer_method: Callable[[Message, RpcContext], Message] = getattr(self._servicer, method.name)
-            return Reply(StatusCode.OK, servicer_method(request, LambdaRpcContext()).SerializeToString())
+            return Reply(StatusCode.OK, servicer_method(request, context).SerializeToString())
         except AppError as error:
             return Reply(status_of(error), detail=error.detail, info=info_of(error))
         # The outermost edge of an RPC: the caller learns that it failed, the log learns why.
