@@ -20,11 +20,10 @@ from grpc_status import rpc_status
 
 from functions.common import logs
 from functions.common.context import correlation_id, invocation, remaining_seconds
-from functions.common.errors import Unavailable
 from functions.common.rpc.envelope import Call, Reply
 from functions.common.rpc.grpc_channel import CORRELATION_KEY, MAX_MESSAGE_BYTES, POST_KEY, TOKEN_KEY, is_loopback
 from functions.common.rpc.server import LambdaRpcHandler
-from functions.common.rpc.status import StatusCode, info_of
+from functions.common.rpc.status import StatusCode
 from functions.contracts.rpc.common_pb2 import ErrorInfo
 from infra.console import Failure
 
@@ -144,13 +143,13 @@ class Posts:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="post")
         self._room = threading.BoundedSemaphore(POSTS_WAITING)
 
-    def take(self, handler: LambdaRpcHandler, call: Call) -> Reply:
+    def take(self, handler: LambdaRpcHandler, call: Call) -> bool:
+        """False when too many wait already."""
         if not self._room.acquire(blocking=False):
-            full = Unavailable("Too many calls wait to be carried out.")
-            return Reply(StatusCode.UNAVAILABLE, detail=full.detail, info=info_of(full))
+            return False
         done = self._pool.submit(handler.answer, call, LONGEST_CALL)
         done.add_done_callback(lambda _: self._room.release())
-        return Reply(StatusCode.OK)
+        return True
 
     def finish(self) -> None:
         """Waits until all are carried out; each has a deadline of its own."""
@@ -188,7 +187,7 @@ REFUSAL: "grpc.RpcMethodHandler[object, object]" = grpc.unary_unary_rpc_method_h
 
 def _generic_handler(handler: LambdaRpcHandler, posts: Posts) -> grpc.GenericRpcHandler:
     service = handler.service
-    methods = {
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         method.name: grpc.unary_unary_rpc_method_handler(
             _behaviour(handler, posts, f"{service.full_name}/{method.name}")
         )
@@ -202,15 +201,16 @@ def _behaviour(handler: LambdaRpcHandler, posts: Posts, method: str) -> Callable
 
     def serve(message: bytes, context: grpc.ServicerContext) -> bytes:
         metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
-        left = context.time_remaining()
+        left: float | None = context.time_remaining()  # the stubs forget that a caller may give no deadline
         seconds = LONGEST_CALL if left is None else min(left, LONGEST_CALL)
         with invocation(metadata.get(CORRELATION_KEY), seconds):
             call = Call(method, message, int(seconds * 1000), correlation_id())
             context.send_initial_metadata(((CORRELATION_KEY, call.correlation_id),))
             if POST_KEY in metadata:
-                reply = posts.take(handler, call)
-            else:
-                reply = handler.answer(call, seconds, GrpcContext(context))
+                if not posts.take(handler, call):
+                    context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many calls wait to be carried out.")
+                return b""
+            reply = handler.answer(call, seconds, GrpcContext(context))
             if not context.is_active():
                 log.warning("rpc_abandoned", extra=logs.fields(method=method))
             return _answer(reply, context)
