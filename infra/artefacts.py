@@ -1,8 +1,9 @@
 """The artefact of one function: `python -m infra.artefacts <LogicalId> <folder>`, called by functions/Makefile for sam.
 
-A service's artefact holds its own package, `common`, `contracts` and the dependencies that
-functions/<service>/requirements.txt names, at the versions and hashes of requirements/functions.txt. Nothing is
-resolved: what a service needs is listed in full, so nothing comes along unseen. boto3 is left to the Lambda runtime.
+An artefact holds its service's package, `common`, `contracts` and the dependencies that a list in the service's folder
+names, at the versions and hashes of requirements/functions.txt: requirements-<module>.txt for handlers of a module that
+has one, requirements.txt for the others. Nothing is resolved: what is needed is listed in full, so nothing comes along
+unseen. boto3 is left to the Lambda runtime.
 
 Wheels are those of the interpreter that will run them: the host's for the embedded engine, Lambda's elsewhere.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 from infra.console import Failure
 from infra.elf import drop_sections
 from infra.settings import ROOT, Settings, Target, host_python, load
-from infra.template import service_of
+from infra.template import handler_of, service_of
 
 FUNCTIONS = ROOT / "functions"
 PINS = ROOT / "requirements" / "functions.txt"
@@ -32,7 +33,8 @@ LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
 # other parts that no function needs: cffi's compiler (its backend is a file of its own), the native copies of a
 # detector of encodings that nothing calls, protobuf's description of itself, tables that zoneinfo does not read, what
-# of cryptography nothing imports, all of zxcvbn but its list of passwords
+# of cryptography nothing imports, redis' client for asyncio and the commands of Redis' modules, all of zxcvbn but its
+# list of passwords
 TRIMMED = (
     "*.dist-info",
     "bin",
@@ -49,6 +51,12 @@ TRIMMED = (
     "google/protobuf/*_pb2.py",
     "google/protobuf/json_format.py",
     "google/protobuf/internal/*_benchmark.py",
+    "redis/asyncio",
+    "redis/commands/bf",
+    "redis/commands/json",
+    "redis/commands/search",
+    "redis/commands/timeseries",
+    "redis/commands/vectorset",
     "redis/ocsp.py",
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/*.zi",
@@ -62,6 +70,8 @@ TRIMMED = (
 )
 # Beside the passwords, zxcvbn lists words and names, each list on a line of its own.
 OTHER_LISTS = re.compile(r'^    "(?!passwords")\w+": .*\n', re.MULTILINE)
+# redis imports its client for asyncio, a fifth of its size and of its import, for everybody.
+ASYNCIO_IMPORT = "from redis import asyncio  # noqa\n"
 # Files that a service answers with: place in its folder → where it comes from, in the project or in a package.
 ASSETS: dict[str, dict[str, tuple[str, str]]] = {
     "broker_service": {
@@ -74,7 +84,7 @@ ASSETS: dict[str, dict[str, tuple[str, str]]] = {
 # imported rarely, or costs little.
 COMPILED = ("chalice", "cryptography", "jwt", "pynamodb", "redis")
 SOURCES_LEFT_OUT = shutil.ignore_patterns(
-    "__pycache__", "*.pyi", "*.proto", "README.md", "requirements.txt", "migrations", ".*"
+    "__pycache__", "*.pyi", "*.proto", "README.md", "requirements*.txt", "migrations", ".*"
 )
 
 
@@ -95,9 +105,15 @@ def pinned(names: list[str], lock: str) -> str:
     return "\n".join(entries[name] for name in names) + "\n"
 
 
-def names_in(service: str) -> list[str]:
-    path = FUNCTIONS / service / "requirements.txt"
-    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines()) if path.exists() else ()
+def requirements_of(handler: str) -> Path:
+    """The list of what the artefact of `functions.<service>.<module>.<attribute>` holds."""
+    _, service, *module, _ = handler.split(".")
+    own = FUNCTIONS / service / f"requirements-{'-'.join(module)}.txt"
+    return own if own.exists() else FUNCTIONS / service / "requirements.txt"
+
+
+def names_in(requirements: Path) -> list[str]:
+    lines = (line.split("#")[0].strip() for line in requirements.read_text().splitlines())
     return sorted({line for line in lines if line})
 
 
@@ -141,6 +157,8 @@ def _trim(folder: Path) -> None:
         drop_sections(library)
     for lists in folder.glob("zxcvbn/frequency_lists.py"):
         lists.write_text(OTHER_LISTS.sub("", lists.read_text()))
+    for package in folder.glob("redis/__init__.py"):
+        package.write_text(package.read_text().replace(ASYNCIO_IMPORT, ""))
 
 
 def _compile_dependencies(folder: Path, python: str) -> None:
@@ -174,7 +192,8 @@ def _compile(folder: Path, root: Path, *, in_place_of_source: bool = False) -> N
 def build(logical_id: str, folder: Path, settings: Settings) -> None:
     """Fills `folder` with the artefact of a function."""
     service, (python, platform) = service_of(logical_id), runtime(settings)
-    for part in (dependencies(names_in(service), python, platform), own_package(service, python)):
+    names = names_in(requirements_of(handler_of(logical_id)))
+    for part in (dependencies(names, python, platform), own_package(service, python)):
         shutil.copytree(part, folder, dirs_exist_ok=True, copy_function=_link)
 
 

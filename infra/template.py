@@ -48,9 +48,14 @@ def functions(path: Path | None = None) -> dict[str, dict[str, Any]]:
     }
 
 
-def service_of(logical_id: str, path: Path | None = None) -> str:
-    """The service whose code a function runs: "bill_aggregation_service" for BillApi. Failure for an unknown id."""
+def handler_of(logical_id: str, path: Path | None = None) -> str:
+    """Dotted name of what a function runs: "functions.bill_aggregation_service.app.app". Failure for an unknown id."""
     known = functions(path)
     if logical_id not in known:
         raise Failure(f"{logical_id} is not a function of template.yaml", f"Functions: {', '.join(sorted(known))}")
-    return str(known[logical_id]["Handler"]).split(".")[1]
+    return str(known[logical_id]["Handler"])
+
+
+def service_of(logical_id: str, path: Path | None = None) -> str:
+    """The service whose code a function runs: "bill_aggregation_service" for BillApi. Failure for an unknown id."""
+    return handler_of(logical_id, path).split(".")[1]

@@ -16,17 +16,14 @@ def artefact_folders() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def importable(artefact_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Service → an artefact for this interpreter."""
+def importable(artefact_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
+    """List of requirements → an artefact for this interpreter, of a function with that list."""
     scratch = tmp_path_factory.mktemp("artefacts")
-    return {service: artefacts.importable(name, scratch) for service, name in _one_per_service().items()}
+    one_each = {function.requirements: function.name for function in FUNCTION_LIST}
+    return {listed: artefacts.importable(name, scratch) for listed, name in one_each.items()}
 
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the Lambda runtime brings."""
     return artefacts.runtime(tmp_path_factory.mktemp("runtime"))
-
-
-def _one_per_service() -> dict[str, str]:
-    return {function.service: function.name for function in FUNCTION_LIST}

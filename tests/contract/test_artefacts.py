@@ -14,16 +14,21 @@ import pytest
 
 from infra import artefacts
 from infra.settings import ROOT, load
-from tests.contract.platform import FUNCTION_LIST, SERVICES, Function, imported_modules, reachable
+from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, Function, modules_loaded, reachable
 from tests.support.artefacts import RUNTIME, files, zipped_size
 from tests.support.http import jwks, token
 
 # DESIGN §7, in bytes
 BUDGET, BUDGET_WITH_CRYPTOGRAPHY = 1_500_000, 6_500_000
 NAMES = [function.name for function in FUNCTION_LIST]
-ONE_PER_SERVICE = {function.service: function for function in FUNCTION_LIST}
+# functions with the same list share their artefact
+SHARING = {
+    path: [function for function in FUNCTION_LIST if function.requirements == path]
+    for path in sorted({function.requirements for function in FUNCTION_LIST})
+}
+EACH_LIST = pytest.mark.parametrize("listed", SHARING, ids=[str(path.relative_to(FUNCTIONS)) for path in SHARING])
 NOT_SHIPPED = re.compile(
-    r"(^|/)(tests?|\.[^/]+|requirements\.txt|README\.md|migrations|Makefile)(/|$)|\.(proto|pyi|pem|key|env|md|toml|ya?ml)$"
+    r"(^|/)(tests?|\.[^/]+|requirements[\w-]*\.txt|README\.md|migrations|Makefile)(/|$)|\.(proto|pyi|pem|key|env|md|toml|ya?ml)$"
 )
 # tests of a library are in its own hands; ours must not ship at all
 LIBRARY_FILES = re.compile(r"(^|/)(\.[^/]+|.*\.dist-info|bin)(/|$)|\.(pyi|proto)$")
@@ -44,22 +49,22 @@ def test_an_artefact_holds_its_own_service_and_no_other(artefact_folders: dict[s
     assert {path for path in own if NOT_SHIPPED.search(path)} == set()
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_an_artefact_holds_all_source_files_as_they_are(artefact_folders: dict[str, Path], service: str) -> None:
-    folder = artefact_folders[ONE_PER_SERVICE[service].name]
+@EACH_LIST
+def test_an_artefact_holds_all_source_files_as_they_are(artefact_folders: dict[str, Path], listed: Path) -> None:
+    folder = artefact_folders[SHARING[listed][0].name]
 
-    for part in ("common", "contracts", service):
+    for part in ("common", "contracts", listed.parent.name):
         for path in sorted((ROOT / "functions" / part).rglob("*.py")):
             if "migrations" not in path.parts:
                 assert (folder / path.relative_to(ROOT)).read_bytes() == path.read_bytes(), path
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_an_artefact_holds_the_packages_that_the_service_lists_and_nothing_else(
-    artefact_folders: dict[str, Path], service: str
+@EACH_LIST
+def test_an_artefact_holds_the_packages_that_are_listed_and_nothing_else(
+    artefact_folders: dict[str, Path], listed: Path
 ) -> None:
-    folder = artefact_folders[ONE_PER_SERVICE[service].name]
-    allowed = {top for name in artefacts.names_in(service) for top in top_level_names(name)}
+    folder = artefact_folders[SHARING[listed][0].name]
+    allowed = {top for name in artefacts.names_in(listed) for top in top_level_names(name)}
 
     present = {path.name.partition(".")[0] for path in folder.iterdir()} - {"functions", "__pycache__"}
 
@@ -77,11 +82,11 @@ def top_level_names(distribution: str) -> set[str]:
     return {path.parts[0].partition(".")[0] for path in paths if not path.parts[0].endswith(".dist-info")}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@EACH_LIST
 def test_byte_code_is_there_for_the_interpreter_that_runs_it_and_for_no_other(
-    artefact_folders: dict[str, Path], service: str
+    artefact_folders: dict[str, Path], listed: Path
 ) -> None:
-    folder = artefact_folders[ONE_PER_SERVICE[service].name]
+    folder = artefact_folders[SHARING[listed][0].name]
     python, _ = artefacts.runtime(load())
     compiled = [path for path in files(folder) if path.endswith(".pyc")]
     hosts_own = python == f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -102,38 +107,51 @@ def test_byte_code_is_there_for_the_interpreter_that_runs_it_and_for_no_other(
         assert str(ROOT).encode() not in (folder / path).read_bytes(), f"{path} names the building machine"
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_no_secret_ships(artefact_folders: dict[str, Path], service: str) -> None:
-    folder = artefact_folders[ONE_PER_SERVICE[service].name]
+@EACH_LIST
+def test_no_secret_ships(artefact_folders: dict[str, Path], listed: Path) -> None:
+    folder = artefact_folders[SHARING[listed][0].name]
 
     for path in sorted((folder / "functions").rglob("*")):
         if path.is_file():
             assert not SECRETS.search(path.read_bytes()), path
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_an_artefact_keeps_its_budget(artefact_folders: dict[str, Path], service: str) -> None:
-    folder = artefact_folders[ONE_PER_SERVICE[service].name]
+@EACH_LIST
+def test_an_artefact_keeps_its_budget(artefact_folders: dict[str, Path], listed: Path) -> None:
+    folder = artefact_folders[SHARING[listed][0].name]
     budget = BUDGET_WITH_CRYPTOGRAPHY if (folder / "cryptography").exists() else BUDGET
 
     assert zipped_size(folder) <= budget
 
 
-def test_functions_of_a_service_share_their_artefact(artefact_folders: dict[str, Path]) -> None:
-    for function in FUNCTION_LIST:
-        other = artefact_folders[ONE_PER_SERVICE[function.service].name]
-        assert files(artefact_folders[function.name]) == files(other), function.name
+def test_functions_with_the_same_list_share_their_artefact(artefact_folders: dict[str, Path]) -> None:
+    for first, *others in SHARING.values():
+        for other in others:
+            assert files(artefact_folders[other.name]) == files(artefact_folders[first.name]), other.name
+
+
+def test_every_list_is_some_functions() -> None:
+    assert sorted(FUNCTIONS.glob("*_service/requirements*.txt")) == list(SHARING)
+
+
+def test_what_speaks_with_utilities_does_not_reach_the_function_that_faces_the_internet() -> None:
+    """ADR 11."""
+    by_name = {function.name: function for function in FUNCTION_LIST}
+    speaks = FUNCTIONS / "bill_aggregation_service" / "adapters" / "http_client.py"
+
+    assert speaks in reachable(by_name["BillRpc"])
+    assert speaks not in reachable(by_name["BillApi"])
 
 
 # requirements
 
 
-def third_party(service: str) -> dict[str, str]:
-    """Module → a file that imports it, of all that the service's handlers can load."""
+def third_party(listed: Path) -> dict[str, str]:
+    """Module → a file that imports it, of all that the handlers with this list can load."""
     found: dict[str, str] = {}
-    for function in (function for function in FUNCTION_LIST if function.service == service):
-        for path in sorted(reachable(function.module)):
-            for module in imported_modules(path):
+    for function in SHARING[listed]:
+        for path in sorted(reachable(function)):
+            for module in modules_loaded(path, function):
                 top = module.split(".")[0]
                 if top != "functions" and top not in sys.stdlib_module_names and not top.startswith("mypy_boto3"):
                     found.setdefault(top, str(path.relative_to(ROOT)))
@@ -176,28 +194,28 @@ def distributions() -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_import_is_met_by_the_service_s_requirements(service: str) -> None:
-    listed = set(map(canonical, artefacts.names_in(service)))
+@EACH_LIST
+def test_every_import_is_met_by_the_requirements(listed: Path) -> None:
+    names = set(map(canonical, artefacts.names_in(listed)))
 
     missing = {
         module: path
-        for module, path in third_party(service).items()
-        if module not in RUNTIME and not listed & set(distributions()[module])
+        for module, path in third_party(listed).items()
+        if module not in RUNTIME and not names & set(distributions()[module])
     }
 
     assert missing == {}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_nothing_is_required_that_nothing_imports(service: str) -> None:
-    imported = {name for module in third_party(service) if module not in RUNTIME for name in distributions()[module]}
-    if "jwt" in third_party(service):
+@EACH_LIST
+def test_nothing_is_required_that_nothing_imports(listed: Path) -> None:
+    imported = {name for module in third_party(listed) if module not in RUNTIME for name in distributions()[module]}
+    if "jwt" in third_party(listed):
         imported.add("cryptography")  # PyJWT's optional part, for ES256
     zones = {"tzdata"}  # zoneinfo finds it by itself
     backports = {"async-timeout"}  # redis, on a Python before 3.11.3
 
-    unneeded = set(map(canonical, artefacts.names_in(service))) - needed(imported) - zones - backports
+    unneeded = set(map(canonical, artefacts.names_in(listed))) - needed(imported) - zones - backports
 
     assert unneeded == set()
 
@@ -231,15 +249,15 @@ print(json.dumps([file for file in files if not file.startswith(known)]))
 """
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_everything_that_a_handler_can_load_loads(importable: dict[str, Path], runtime: Path, service: str) -> None:
-    modules = set(third_party(service))
-    for function in (function for function in FUNCTION_LIST if function.service == service):
-        for path in reachable(function.module):
+@EACH_LIST
+def test_everything_that_a_handler_can_load_loads(importable: dict[Path, Path], runtime: Path, listed: Path) -> None:
+    modules = set(third_party(listed))
+    for function in SHARING[listed]:
+        for path in reachable(function):
             parts = path.relative_to(ROOT).with_suffix("").parts
             modules.add(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
 
-    strangers = run_bare(importable[service], runtime, IMPORT_ALL, *sorted(modules))
+    strangers = run_bare(importable[listed], runtime, IMPORT_ALL, *sorted(modules))
 
     assert strangers == []
 
@@ -278,7 +296,7 @@ HTTP = [function for function in FUNCTION_LIST if function.events("Api")]
 
 
 @pytest.mark.parametrize("function", HTTP, ids=[function.name for function in HTTP])
-def test_an_http_function_answers(importable: dict[str, Path], runtime: Path, function: Function) -> None:
+def test_an_http_function_answers(importable: dict[Path, Path], runtime: Path, function: Function) -> None:
     routes = [(event["Method"].upper(), event["Path"]) for event in function.events("Api")]
     specs = function.load().specs
     locked = [(method, path) for method, path in routes if not specs[path, method].public]
@@ -289,7 +307,7 @@ def test_an_http_function_answers(importable: dict[str, Path], runtime: Path, fu
         events += [gateway_event("GET", "/{proxy+}", proxy="nowhere"), gateway_event("PUT", "/{proxy+}", proxy="bills")]
 
     answers = run_bare(
-        importable[function.service], runtime, INVOKE, function.module, function.attribute, json.dumps(events),
+        importable[function.requirements], runtime, INVOKE, function.module, function.attribute, json.dumps(events),
         env=environment(function),
     )  # fmt: skip
 
@@ -307,11 +325,11 @@ RPC = [function for function in FUNCTION_LIST if function.module.endswith(".rpc"
 
 
 @pytest.mark.parametrize("function", RPC, ids=[function.name for function in RPC])
-def test_an_rpc_function_answers(importable: dict[str, Path], runtime: Path, function: Function) -> None:
+def test_an_rpc_function_answers(importable: dict[Path, Path], runtime: Path, function: Function) -> None:
     call = {"method": "no.such.Service/Method", "message": "", "timeout_ms": 1000, "correlation_id": "a"}
 
     answers = run_bare(
-        importable[function.service], runtime, INVOKE, function.module, function.attribute, json.dumps([{}, call]),
+        importable[function.requirements], runtime, INVOKE, function.module, function.attribute, json.dumps([{}, call]),
         env=environment(function),
     )  # fmt: skip
 
@@ -322,11 +340,11 @@ WORKERS = [function for function in FUNCTION_LIST if function.events("SQS")]
 
 
 @pytest.mark.parametrize("function", WORKERS, ids=[function.name for function in WORKERS])
-def test_a_worker_answers(importable: dict[str, Path], runtime: Path, function: Function) -> None:
+def test_a_worker_answers(importable: dict[Path, Path], runtime: Path, function: Function) -> None:
     events = [{"Records": []}, {"Records": [{"messageId": "m-1", "body": "no event", "receiptHandle": ""}]}]
 
     answers = run_bare(
-        importable[function.service], runtime, INVOKE, function.module, function.attribute, json.dumps(events),
+        importable[function.requirements], runtime, INVOKE, function.module, function.attribute, json.dumps(events),
         env=environment(function),
     )  # fmt: skip
 

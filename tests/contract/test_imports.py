@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import ROOT
-from tests.contract.platform import FUNCTIONS, SERVICES, imported_modules, sources, tree
+from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, imported_modules, sources, tree
 from tests.contract.platform import module_name as name_of
 
 HANDLERS = sorted(
@@ -94,6 +94,19 @@ def test_a_handler_reaches_its_storage_in_three_files() -> None:
         if path.name in {"app.py", "rpc.py", "front_door.py", "service.py", "model.py", "schemas.py"}
     }
     assert {path: modules for path, modules in wrong.items() if modules} == {}
+
+
+def test_only_handlers_and_migrations_import_bootstrap() -> None:
+    """What a function needs is read from what its handler has built (`platform.reachable`)."""
+    importers = [
+        path for path in sources() if any(module.endswith("_service.bootstrap") for module in imported_modules(path))
+    ]
+
+    assert [
+        str(path)
+        for path in importers
+        if name_of(path) not in {function.module for function in FUNCTION_LIST} and path.parent.name != "migrations"
+    ] == []
 
 
 def test_imports_are_absolute_and_nobody_touches_the_search_path() -> None:

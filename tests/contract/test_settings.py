@@ -14,59 +14,12 @@ import pytest
 
 from functions.common.http.app import ServiceApp
 from functions.common.settings import HttpSettings, IdempotencySettings, load
-from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, TEMPLATE, Function, tree
+from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, TEMPLATE, Function, builders, tree
 
 GLOBAL = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
-Definition = ast.FunctionDef | ast.ClassDef | ast.Assign
 
 
-def definitions(module: ast.Module) -> dict[str, Definition]:
-    found: dict[str, Definition] = {}
-    for node in module.body:
-        match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                found[name] = node
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                found[name] = node
-    return found
-
-
-def names_within(node: ast.AST) -> set[str]:
-    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
-
-
-def builders_used(nodes: list[ast.AST]) -> set[str]:
-    """`x` of each `bootstrap.x`, and each name: one may be imported from bootstrap."""
-    attributes = {
-        child.attr
-        for node in nodes
-        for child in ast.walk(node)
-        if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id == "bootstrap"
-    }
-    return attributes | {name for node in nodes for name in names_within(node)}
-
-
-def closure(start: set[str], known: dict[str, Definition]) -> set[str]:
-    """With what they name in turn."""
-    found: set[str] = set()
-    waiting = {name for name in start if name in known}
-    while waiting:
-        name = waiting.pop()
-        found.add(name)
-        waiting |= {other for other in names_within(known[name]) if other in known} - found
-    return found
-
-
-def handler_nodes(function: Function) -> list[ast.AST]:
-    """What the handler consists of: the whole module for an app with routes, else what it names in turn."""
-    module = tree(FUNCTIONS.joinpath(*function.module.split(".")[1:]).with_suffix(".py"))
-    if isinstance(function.load(), ServiceApp):
-        return [module]
-    known = definitions(module)
-    return [known[name] for name in closure({function.attribute}, known)]
-
-
-def loaded(nodes: list[ast.AST]) -> Iterator[str]:
+def loaded(nodes: list[ast.FunctionDef]) -> Iterator[str]:
     """Names of the classes in `load(Class, …)`."""
     for node in nodes:
         for child in ast.walk(node):
@@ -76,11 +29,8 @@ def loaded(nodes: list[ast.AST]) -> Iterator[str]:
 
 
 def settings_of(function: Function) -> list[type]:
-    bootstrap = FUNCTIONS / function.service / "bootstrap.py"
-    known = definitions(tree(bootstrap))
-    builders = closure(builders_used(handler_nodes(function)), known)
     module = importlib.import_module(f"functions.{function.service}.bootstrap")
-    names = loaded([known[name] for name in builders if isinstance(known[name], ast.FunctionDef)])
+    names = loaded([node for node in builders(function).values() if isinstance(node, ast.FunctionDef)])
     found: list[type] = [getattr(module, name) for name in sorted(set(names))]
     app = function.load()
     if isinstance(app, ServiceApp):

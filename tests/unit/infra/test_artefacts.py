@@ -33,9 +33,24 @@ def test_a_package_without_a_pin_is_refused() -> None:
         artefacts.pinned(["cffi", "leftpad"], LOCK)
 
 
-@pytest.mark.parametrize("service", sorted(path.parent.name for path in artefacts.FUNCTIONS.glob("*/requirements.txt")))
-def test_every_service_names_only_packages_that_are_pinned(service: str) -> None:
-    assert artefacts.pinned(artefacts.names_in(service), artefacts.PINS.read_text())
+LISTS = sorted(artefacts.FUNCTIONS.glob("*/requirements*.txt"))
+
+
+@pytest.mark.parametrize("path", LISTS, ids=[str(path.relative_to(artefacts.FUNCTIONS)) for path in LISTS])
+def test_every_list_names_only_packages_that_are_pinned(path: Path) -> None:
+    assert artefacts.pinned(artefacts.names_in(path), artefacts.PINS.read_text())
+
+
+def test_handlers_of_a_module_with_a_list_of_its_own_have_that_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artefacts, "FUNCTIONS", tmp_path)
+    (tmp_path / "bills").mkdir()
+    (tmp_path / "bills" / "requirements.txt").write_text("chalice\n\n# nothing else\n")
+    (tmp_path / "bills" / "requirements-rpc.txt").write_text("redis  # the cache\nprotobuf\n")
+
+    assert artefacts.names_in(artefacts.requirements_of("functions.bills.app.app")) == ["chalice"]
+    assert artefacts.names_in(artefacts.requirements_of("functions.bills.rpc.handler")) == ["protobuf", "redis"]
 
 
 def test_the_embedded_engine_runs_this_interpreter_and_the_others_lambdas() -> None:
@@ -89,3 +104,16 @@ def test_of_zxcvbn_the_list_of_passwords_is_left_as_it_is(tmp_path: Path) -> Non
     kept: dict[str, dict[str, list[str]]] = {}
     exec((tmp_path / "zxcvbn" / "frequency_lists.py").read_text(), kept)
     assert kept["FREQUENCY_LISTS"] == {"passwords": FREQUENCY_LISTS["passwords"]}
+
+
+def test_redis_works_without_its_client_for_asyncio(tmp_path: Path) -> None:
+    shutil.copytree(Path(importlib.util.find_spec("redis").origin or "").parent, tmp_path / "redis")  # type: ignore[union-attr]
+
+    artefacts._trim(tmp_path)
+
+    assert not (tmp_path / "redis" / "asyncio").exists()
+    code = (
+        "import redis; redis.Redis.from_url('redis://127.0.0.1:1/0').register_script('return 1'); print(redis.__file__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert str(tmp_path) in done.stdout
