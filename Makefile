@@ -37,6 +37,8 @@ deploy: $(READY) ## build, make the signing key, deploy the stack, migrate (STAG
 	@$(INFRA) deploy
 migrate: $(READY) ## run the migrations that have not run yet (SERVICE=… for one service)
 	@$(INFRA) migrate
+migrations: $(READY) ## which migrations are done, pending, running or abandoned, since when, and how far they came
+	@$(INFRA) migrations
 rollback: $(READY) ## take back the last migration (N=2 the last two, SERVICE=… of one service)
 	@$(INFRA) rollback
 rotate-keys: $(READY) ## let a new key sign access tokens, with overlap: nobody is logged out (FORCE=1 at once again)

@@ -119,3 +119,14 @@ def rollback(settings: Settings, count: int, service: str) -> None:
     from infra import deploy as deploying
 
     deploying.rollback(settings, count, service)
+
+
+@main.command("migrations")
+@click.option("--service", envvar="SERVICE", default="", help="Only this service's.")
+@click.pass_obj
+def migration_status(settings: Settings, service: str) -> None:
+    """Which migrations have run, are running, or stopped in their middle."""
+    from infra import deploy as deploying
+
+    for line in deploying.migration_status(settings, service):
+        click.echo(line)

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from infra import build, mail, migrations, run, signing_key, stack, target, template
 from infra.aws import client
 from infra.console import say, step
+from infra.ledger import Ledger
 from infra.settings import ROOT, Settings
 
 if TYPE_CHECKING:
@@ -91,26 +92,32 @@ def _bucket(settings: Settings) -> str:
 
 def migrate(settings: Settings, service: str = "") -> None:
     """Runs the migrations that have not run on this stack."""
-    steps, ledger, environments = _migrations(settings, service)
+    steps = migrations.discover(FUNCTIONS, service)
     say(f"▸ migrations of {settings.stack_name}")
-    ran = migrations.migrate(steps, ledger, environments)
+    ran = _runner(settings, steps).migrate(steps)
     say(f"  {len(ran)} run, {len(steps) - len(ran)} had run before")
 
 
 def rollback(settings: Settings, count: int, service: str) -> None:
     """Takes back the last `count` migrations."""
-    steps, ledger, environments = _migrations(settings, service)
+    steps = migrations.discover(FUNCTIONS, service)
     say(f"▸ rollback of {settings.stack_name}")
-    taken = migrations.rollback(steps, ledger, environments, count)
+    taken = _runner(settings, steps).rollback(steps, count)
     say(f"  {len(taken)} taken back")
 
 
-def _migrations(
-    settings: Settings, service: str
-) -> tuple[list[migrations.Step], migrations.Ledger, dict[str, dict[str, str]]]:
-    steps = migrations.discover(FUNCTIONS, service)
-    ledger = migrations.Ledger(client(settings, "dynamodb"), stack.resource(settings, "MigrationsTable"))
-    return steps, ledger, {name: service_environment(settings, name) for name in {step.service for step in steps}}
+def migration_status(settings: Settings, service: str) -> list[str]:
+    """A line for each migration."""
+    return migrations.status(migrations.discover(FUNCTIONS, service), _ledger(settings))
+
+
+def _runner(settings: Settings, steps: list[migrations.Step]) -> migrations.Runner:
+    environments = {name: service_environment(settings, name) for name in {step.service for step in steps}}
+    return migrations.Runner(_ledger(settings), client(settings, "dynamodb"), environments)
+
+
+def _ledger(settings: Settings) -> Ledger:
+    return Ledger(client(settings, "dynamodb"), stack.resource(settings, "MigrationsTable"))
 
 
 def service_environment(settings: Settings, service: str) -> dict[str, str]:

@@ -1,30 +1,31 @@
-"""Runs the services' migrations (functions/<service>/migrations/NNNN_name.py), each once, in order.
+"""Runs the services' migrations (functions/<service>/migrations/NNNN_name.py), each once, in order, and back again.
 
-The table of done migrations is the stack's MigrationsTable: `service`, `migration`, `state` (running | done), `since`.
-A migration is claimed by a conditional write before it runs, so two deploys at a time do not run it twice.
+What has run is in the stack's MigrationsTable (`infra.ledger`). A migration that fails, or whose process dies, stays
+there with where it stood; the next `make migrate` takes it up, `make rollback` takes it back. Two runs at a time: the
+second says who is at work, and ends.
 """
 
 import importlib
 import os
 import re
-import time
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from botocore.exceptions import ClientError
-
 from functions.common.migration import Migration, MigrationContext
+from infra.back_fill import PagedTables
 from infra.console import Failure, say
+from infra.ledger import Claim, ClaimLost, Direction, Ledger, Record, State, now_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 FILE_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.py")
-ABANDONED = 600  # seconds after which a claim counts as left behind by a run that died
+ERROR_CHARS = 300
 
 
 @dataclass(frozen=True, order=True)
@@ -32,6 +33,10 @@ class Step:
     migration: str  # "0001_sandbox_utilities"
     service: str
     module: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.service, self.migration
 
     def load(self) -> Migration:
         module = importlib.import_module(self.module)
@@ -41,15 +46,68 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Done:
-    service: str
-    migration: str
-    state: str
-    since: int  # in milliseconds
+class Runner:
+    """`environments` maps a service to its environment."""
+
+    ledger: Ledger
+    dynamodb: "DynamoDBClient"
+    environments: Mapping[str, Mapping[str, str]]
+
+    def migrate(self, steps: Sequence[Step]) -> list[Step]:
+        """Runs what has not run, then every step's `after`. Returns what it ran."""
+        records = self.ledger.records()
+        _in_order(steps, records)
+        done = {(row.service, row.migration) for row in records if row.state is State.DONE}
+        ran = [step for step in steps if step.key not in done and self._run(step, Direction.UP)]
+        for step in steps:
+            after = getattr(step.load(), "after", None)
+            if after:
+                with applied(self.environments[step.service]) as env:
+                    after(MigrationContext(step.service, env, _log))
+        return ran
+
+    def rollback(self, steps: Sequence[Step], count: int = 1) -> list[Step]:
+        """Takes back the last `count` of `steps` that have run, be it in part, newest first. Returns what it took back.
+
+        Raises Failure, before anything is taken back, for what a newer checkout ran: only that knows how.
+        """
+        known, services = {step.key: step for step in steps}, {step.service for step in steps}
+        begun = [(row.service, row.migration) for row in self.ledger.records() if row.service in services]
+        wanted = begun[::-1][:count]
+        if strange := [key for key in wanted if key not in known]:
+            raise Failure(
+                f"{' '.join(strange[0])} has run, but is not in this checkout.",
+                "Take it back with the code that ran it",
+            )
+        return [known[key] for key in wanted if self._run(known[key], Direction.DOWN)]
+
+    def _run(self, step: Step, direction: Direction) -> bool:
+        """False when another run was faster. Raises Failure, with the migration left where it stands."""
+        migration = step.load()
+        claim = self.ledger.claim(step.service, step.migration, direction)
+        if claim is None:
+            return False
+        say(f"  {step.service} {step.migration}: {direction}" + (", taken up again" if claim.record.checkpoint else ""))
+        tables = PagedTables(self.dynamodb, claim.record.checkpoint, claim.save, _log)
+        try:
+            with applied(self.environments[step.service]) as env, claim.alive():
+                ctx = MigrationContext(step.service, env, _log, tables)
+                (migration.up if direction is Direction.UP else migration.down)(ctx)
+            claim.finish()
+        except ClaimLost:
+            raise
+        except BaseException as error:
+            if failure := _failed(step, claim, error):
+                raise failure from error
+            raise
+        return True
 
 
 def discover(functions: Path, service: str = "") -> list[Step]:
     """All migrations, or one service's, in the order in which they run: by number, then by service."""
+    if service and not (functions / service / "__init__.py").exists():
+        known = sorted(path.parent.name for path in functions.glob("*_service/__init__.py"))
+        raise Failure(f"There is no service {service}.", f"There are: {', '.join(known)}")
     steps = []
     for path in sorted(functions.glob("*/migrations/*.py")):
         owner = path.parent.parent.name
@@ -61,108 +119,60 @@ def discover(functions: Path, service: str = "") -> list[Step]:
     return sorted(steps)
 
 
-class Ledger:
-    """Which migrations have run."""
+def status(steps: Sequence[Step], ledger: Ledger) -> list[str]:
+    """A line for each migration, in the order of services: its state, since when, and how far it came."""
+    records, now = {(row.service, row.migration): row for row in ledger.records()}, now_ms()
+    services = {step.service for step in steps}
+    known = {step.key for step in steps}
+    keys = sorted(known | {key for key in records if key[0] in services})
+    width = max((len(" ".join(key)) for key in keys), default=0)
+    return [
+        f"{' '.join(key):{width}}  {_told(records.get(key), now)}"
+        + ("" if key in known else "  (not in this checkout)")
+        for key in keys
+    ]
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb, self._table = dynamodb, table
 
-    def done(self) -> list[Done]:
-        """Everything recorded, oldest first. Raises nothing; the table is small."""
-        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
-        rows = [
-            Done(item["service"]["S"], item["migration"]["S"], item["state"]["S"], int(item["since"]["N"]))
-            for page in pages
-            for item in page["Items"]
-        ]
-        return sorted(rows, key=lambda row: (row.since, row.migration, row.service))
+def _told(record: Record | None, now: int) -> str:
+    if record is None:
+        return f"{State.PENDING:9}"
+    state = record.as_of(now)
+    back = " back" if record.direction is Direction.DOWN else ""
+    when = datetime.fromtimestamp(record.since / 1000, UTC)
+    parts = [f"{state + back:9}", f"since {when:%Y-%m-%d %H:%M:%S} UTC", record.progress]
+    if state is State.FAILED:
+        parts.append(record.error)
+    if state is State.RUNNING:
+        parts.append(f"by {record.owner.rpartition(' ')[0]}")
+    return "  ".join(part for part in parts if part)
 
-    def claim(self, step: Step) -> bool:
-        """True if it is now ours to run; False if it is done. Raises Failure while another run has it."""
-        now = time.time_ns() // 1_000_000
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item={**_key(step), "state": {"S": "running"}, "since": {"N": str(now)}},
-                ConditionExpression="attribute_not_exists(service) OR (#state = :running AND since < :abandoned)",
-                ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={
-                    ":running": {"S": "running"},
-                    ":abandoned": {"N": str(now - ABANDONED * 1000)},
-                },
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            found = self._dynamodb.get_item(TableName=self._table, Key=_key(step), ConsistentRead=True).get("Item", {})
-            if found.get("state", {}).get("S") == "done":
-                return False
+
+def _in_order(steps: Sequence[Step], records: Sequence[Record]) -> None:
+    """Raises Failure for a migration numbered before one of its service that has run: nobody tried that order."""
+    run = {(row.service, row.migration) for row in records if row.state is State.DONE}
+    last = {service: max(name for owner, name in run if owner == service) for service, _ in run}
+    for step in steps:
+        if step.key not in run and step.migration < last.get(step.service, ""):
             raise Failure(
-                f"{step.service} {step.migration} is being run by another deploy (or one that died).",
-                f"Wait for it, or at most {ABANDONED // 60} minutes, and run: make migrate",
-            ) from error
-        return True
-
-    def finish(self, step: Step) -> None:
-        self._dynamodb.update_item(
-            TableName=self._table,
-            Key=_key(step),
-            UpdateExpression="SET #state = :done, since = :now",
-            ConditionExpression="#state = :running",
-            ExpressionAttributeNames={"#state": "state"},
-            ExpressionAttributeValues={
-                ":done": {"S": "done"},
-                ":running": {"S": "running"},
-                ":now": {"N": str(time.time_ns() // 1_000_000)},
-            },
-        )
-
-    def forget(self, step: Step) -> None:
-        self._dynamodb.delete_item(TableName=self._table, Key=_key(step))
+                f"{step.service} {step.migration} comes before {last[step.service]}, which has run.",
+                "Give it the next number, or take the later one back first: make rollback",
+            )
 
 
-def _key(step: Step) -> "dict[str, AttributeValueTypeDef]":
-    return {"service": {"S": step.service}, "migration": {"S": step.migration}}
-
-
-def migrate(steps: list[Step], ledger: Ledger, environments: Mapping[str, Mapping[str, str]]) -> list[Step]:
-    """Runs what has not run, then every step's `after`. `environments` maps a service to its environment. Returns
-    what it ran."""
-    done = {(row.service, row.migration) for row in ledger.done() if row.state == "done"}
-    ran = []
-    for step in steps:
-        if (step.service, step.migration) in done or not ledger.claim(step):
-            continue
-        say(f"  {step.service} {step.migration}: up")
-        try:
-            with applied(environments[step.service]) as env:
-                step.load().up(MigrationContext(step.service, env, _log))
-        except BaseException:
-            ledger.forget(step)
-            raise
-        ledger.finish(step)
-        ran.append(step)
-    for step in steps:
-        after = getattr(step.load(), "after", None)
-        if after:
-            with applied(environments[step.service]) as env:
-                after(MigrationContext(step.service, env, _log))
-    return ran
-
-
-def rollback(
-    steps: list[Step], ledger: Ledger, environments: Mapping[str, Mapping[str, str]], count: int = 1
-) -> list[Step]:
-    """Takes back the last `count` of `steps` that have run, newest first. Returns what it took back."""
-    known = {(step.service, step.migration): step for step in steps}
-    run = [known[key] for row in ledger.done() if (key := (row.service, row.migration)) in known]
-    taken = run[::-1][:count]
-    for step in taken:
-        say(f"  {step.service} {step.migration}: down")
-        with applied(environments[step.service]) as env:
-            step.load().down(MigrationContext(step.service, env, _log))
-        ledger.forget(step)
-    return taken
+def _failed(step: Step, claim: Claim, error: BaseException) -> Failure | None:
+    """What to raise for `error`, None for itself. The ledger knows of it, unless the table does not answer."""
+    what = error.message if isinstance(error, Failure) else f"{type(error).__name__}: {error}"
+    try:
+        claim.fail(what[:ERROR_CHARS])
+    except Exception as another:  # noqa: BLE001  # the first failure is the one to tell of
+        say(f"  and its state could not be kept: {another}")
+    if not isinstance(error, Exception):
+        return None  # Ctrl-C
+    if not isinstance(error, Failure):
+        say("".join(traceback.format_exception(error)).rstrip())
+    again = "make migrate" if claim.record.direction is Direction.UP else "make rollback"
+    todo = f"Once its cause is mended, this takes it up where it stopped: {again}"
+    return Failure(f"{step.service} {step.migration} ({claim.record.direction}) failed: {what}", todo)
 
 
 def _log(line: str) -> None:
