@@ -19,6 +19,7 @@ def lint(settings: Settings) -> None:
         "ruff format": lambda: _output("ruff", "format", "--check", "--quiet", "."),
         "mypy": lambda: _output("mypy"),
         "sam validate --lint": lambda: _sam_validate(settings),
+        "buf": protos.findings,
         "generated files": _stale,
     }
     failed = [name for name, check in checks.items() if not _passes(name, check)]

@@ -70,6 +70,16 @@ def invoke(settings: Settings, fn: str, event: str, options: str) -> None:
 
 
 @main.command()
+@click.option("--credentials", envvar="CREDENTIALS", is_flag=True, help="Serve Credentials too, on loopback only.")
+@click.pass_obj
+def grpc(settings: Settings, *, credentials: bool) -> None:
+    """Serve the RPC contracts by real gRPC (HOST, PORT, RPC_TOKEN, RPC_CERT_FILE, RPC_KEY_FILE, RPC_WORKERS)."""
+    from infra import grpc_platform
+
+    grpc_platform.serve(settings, credentials=credentials)
+
+
+@main.command()
 @click.argument("parts", nargs=-1, type=click.Choice(["unit", "contract", "integration"]))
 @click.option("--pytest", "arguments", envvar="ARGS", default="", help="More options for pytest.")
 @click.pass_obj
@@ -104,6 +114,14 @@ def protos() -> None:
     from infra.settings import ROOT
 
     generating.generate(ROOT)
+
+
+@main.command("protos-release")
+def protos_release() -> None:
+    """Publish the contracts as they are: what breaks them from now on fails the lint."""
+    from infra import protos as generating
+
+    generating.release()
 
 
 @main.command()

@@ -70,6 +70,15 @@ def function_environment(settings: Settings, logical_id: str) -> dict[str, str]:
     return dict(answer.get("Environment", {}).get("Variables", {}))
 
 
+def environment_here(settings: Settings, logical_id: str) -> dict[str, str]:
+    """As `function_environment`, with the addresses of engine and cache as they are seen from here."""
+    env = function_environment(settings, logical_id)
+    if settings.emulated:
+        own = settings.environment()
+        env |= {name: value for name, value in own.items() if name.startswith("AWS_") or name == "CACHE_URL"}
+    return env | {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+
+
 def api_url(settings: Settings, origin: str = "") -> str:
     """The API's base URL with the stage, without a slash at the end; `origin` replaces the engine's address."""
     api_id = outputs(settings)["ApiId"]

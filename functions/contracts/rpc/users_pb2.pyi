@@ -33,7 +33,8 @@ class _MailKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MailKind.Val
     MAIL_KIND_PASSWORD_CHANGED: _MailKind.ValueType  # 3
     """Says that the password was changed, in case it was not the user who did."""
 
-class MailKind(_MailKind, metaclass=_MailKindEnumTypeWrapper): ...
+class MailKind(_MailKind, metaclass=_MailKindEnumTypeWrapper):
+    """What a mail is for."""
 
 MAIL_KIND_UNSPECIFIED: MailKind.ValueType  # 0
 MAIL_KIND_VERIFY_EMAIL: MailKind.ValueType  # 1
@@ -65,6 +66,8 @@ Global___GetUserRequest: _TypeAlias = GetUserRequest  # noqa: Y015
 
 @_typing.final
 class User(_message.Message):
+    """A member of a household, as the other services may see it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
