@@ -46,11 +46,13 @@ def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) ->
         "Jwks": key.jwks,
         "SigningKeyId": key.key_id,
         "OverlapKeyId": key.overlap_key_id,
+        "PreviousCredentialsKeyId": os.environ.get("PREVIOUS_CREDENTIALS_KEY_ID", ""),
         "MailSender": sender,
         "Sandbox": os.environ.get("SANDBOX") or ("true" if settings.emulated else "false"),
         "SandboxOrigin": seen.origin,
         "CorsOrigins": os.environ.get("CORS_ORIGINS", ""),
         "LogLevel": os.environ.get("LOG_LEVEL", ""),
+        **settings.rpc_parameters,
     }
 
 
@@ -92,7 +94,7 @@ def _bucket(settings: Settings) -> str:
 
 def migrate(settings: Settings, service: str = "") -> None:
     """Runs the migrations that have not run on this stack."""
-    steps = migrations.discover(FUNCTIONS, service)
+    steps = _steps(settings, service)
     say(f"▸ migrations of {settings.stack_name}")
     ran = _runner(settings, steps).migrate(steps)
     say(f"  {len(ran)} run, {len(steps) - len(ran)} had run before")
@@ -100,7 +102,7 @@ def migrate(settings: Settings, service: str = "") -> None:
 
 def rollback(settings: Settings, count: int, service: str) -> None:
     """Takes back the last `count` migrations."""
-    steps = migrations.discover(FUNCTIONS, service)
+    steps = _steps(settings, service)
     say(f"▸ rollback of {settings.stack_name}")
     taken = _runner(settings, steps).rollback(steps, count)
     say(f"  {len(taken)} taken back")
@@ -108,7 +110,14 @@ def rollback(settings: Settings, count: int, service: str) -> None:
 
 def migration_status(settings: Settings, service: str) -> list[str]:
     """A line for each migration."""
-    return migrations.status(migrations.discover(FUNCTIONS, service), _ledger(settings))
+    return migrations.status(_steps(settings, service), _ledger(settings))
+
+
+def _steps(settings: Settings, service: str) -> list[migrations.Step]:
+    """Of the services that this stack has: the sandbox's is not everywhere."""
+    deployed = stack.resources(settings)
+    steps = migrations.discover(FUNCTIONS, service)
+    return [step for step in steps if _own_function(step.service) in deployed]
 
 
 def _runner(settings: Settings, steps: list[migrations.Step]) -> migrations.Runner:
@@ -120,12 +129,16 @@ def _ledger(settings: Settings) -> Ledger:
     return Ledger(client(settings, "dynamodb"), stack.resource(settings, "MigrationsTable"))
 
 
-def service_environment(settings: Settings, service: str) -> dict[str, str]:
-    """What the service's own function has in its environment, with addresses as they are seen from here."""
+def _own_function(service: str) -> str:
+    """Logical id of the function that answers the service's routes; of its first one, if it has none."""
     handlers = {str(properties["Handler"]): name for name, properties in template.functions().items()}
     own = sorted(handler for handler in handlers if handler.split(".")[1] == service)
-    logical_id = handlers.get(f"functions.{service}.app.app") or handlers[own[0]]
-    env = stack.function_environment(settings, logical_id)
+    return handlers.get(f"functions.{service}.app.app") or handlers[own[0]]
+
+
+def service_environment(settings: Settings, service: str) -> dict[str, str]:
+    """What the service's own function has in its environment, with addresses as they are seen from here."""
+    env = stack.function_environment(settings, _own_function(service))
     if settings.emulated:
         for name, value in settings.environment().items():
             if name.startswith("AWS_") or name == "CACHE_URL":
