@@ -1,7 +1,7 @@
 """Issues the sandbox's bills, as a pure function of (utility, account number, virtual date).
 
 Nothing is stored for a bill: each number is drawn from a hash of what it belongs to, so every run sees the same
-history, and a bill once issued never changes as the date moves on (only `adjusted` changes one).
+history, and a bill once issued never changes as the date moves on (but for what `corrected` and `adjusted` say).
 """
 
 import calendar
@@ -23,23 +23,47 @@ from functions.mock_api_service.model import (
     Utility,
 )
 
-BILLS_AVAILABLE = 12
+MONTHLY_BILLS, WEEKLY_BILLS = 12, 600
 LAST_CYCLE_DAY = 28
 """Every month has a 28th: so moving the date by a calendar month always issues exactly one bill."""
 BASE_YEAR, YEARLY_RISE = 2024, Decimal("0.03")
+CORRECTED_AFTER = timedelta(days=7)
 
 
-def bills(utility: Utility, account: AccountNumber, today: date) -> tuple[Bill, ...]:
+def none(_utility: Utility, _account: AccountNumber, _today: date) -> tuple[Bill, ...]:
+    """An account that has not been billed yet."""
+    return ()
+
+
+def monthly(utility: Utility, account: AccountNumber, today: date) -> tuple[Bill, ...]:
     """The bills that the utility shows on that day: the last twelve issued, newest first."""
     cycle_day = 1 + draw(LAST_CYCLE_DAY, utility.name, account, "cycle")
     months = today.year * 12 + today.month - 1 - (today.day < cycle_day)
-    statement_dates = [date((months - k) // 12, (months - k) % 12 + 1, cycle_day) for k in range(BILLS_AVAILABLE + 1)]
-    return tuple(_bill(utility, account, previous, issued) for issued, previous in pairwise(statement_dates))
+    statement_dates = [date((months - k) // 12, (months - k) % 12 + 1, cycle_day) for k in range(MONTHLY_BILLS + 1)]
+    return _issued(utility, account, statement_dates)
+
+
+def weekly(utility: Utility, account: AccountNumber, today: date) -> tuple[Bill, ...]:
+    """The last 600 of an account that is billed by the week, newest first."""
+    latest = today - timedelta((today.weekday() - draw(7, utility.name, account, "weekday")) % 7)
+    return _issued(utility, account, [latest - timedelta(weeks=k) for k in range(WEEKLY_BILLS + 1)])
+
+
+def corrected(utility: Utility, account: AccountNumber, today: date) -> tuple[Bill, ...]:
+    """The monthly bills of a utility that errs: seven days after its issue each is corrected, by up to 8 percent."""
+    bills = monthly(utility, account, today)
+    due = [bill for bill in bills if bill.statement_date + CORRECTED_AFTER <= today]
+    return adjusted(bills, {bill.number: _correction(utility, account, bill) for bill in due})
 
 
 def adjusted(issued: Sequence[Bill], adjustments: Mapping[BillNumber, Adjustment]) -> tuple[Bill, ...]:
-    """The same bills with the operator's amounts: the difference is a line item, so items still sum to the total."""
+    """The same bills with other amounts: the difference is a line item, so items still sum to the total."""
     return tuple(_adjusted(bill, adjustments.get(bill.number)) for bill in issued)
+
+
+def twice(bills: Sequence[Bill]) -> tuple[Bill, ...]:
+    """All bills, then all of them once more, with a space behind each line item's name."""
+    return (*bills, *map(_copy, bills))
 
 
 def add_months(day: date, months: int) -> date:
@@ -51,6 +75,11 @@ def add_months(day: date, months: int) -> date:
 def draw(choices: int, *about: str) -> int:
     """A number in [0, choices) that depends on nothing but what it is about."""
     return int.from_bytes(sha256("|".join(about).encode()).digest()[:8], "big") % choices
+
+
+def _issued(utility: Utility, account: AccountNumber, newest_first: Sequence[date]) -> tuple[Bill, ...]:
+    """The bills of these statement dates but the last, which only begins a period."""
+    return tuple(_bill(utility, account, previous, issued) for issued, previous in pairwise(newest_first))
 
 
 def _bill(utility: Utility, account: AccountNumber, start: date, issued: date) -> Bill:
@@ -104,9 +133,20 @@ def _adjusted(bill: Bill, adjustment: Adjustment | None) -> Bill:
     return replace(
         bill,
         line_items=(*bill.line_items, item) if difference else bill.line_items,
-        revision=1 + adjustment.times,
+        revision=bill.revision + adjustment.times,
         updated_on=adjustment.adjusted_on,
     )
+
+
+def _correction(utility: Utility, account: AccountNumber, bill: Bill) -> Adjustment:
+    percent = 1 + draw(8, utility.name, account, bill.number, "correction")
+    lower = draw(2, utility.name, account, bill.number, "direction")
+    difference = bill.amount_minor * percent // 100
+    return Adjustment(bill.amount_minor + (-difference if lower else difference), bill.statement_date + CORRECTED_AFTER)
+
+
+def _copy(bill: Bill) -> Bill:
+    return replace(bill, copy=True, line_items=tuple(replace(item, name=f"{item.name} ") for item in bill.line_items))
 
 
 def _whole(amount: Decimal) -> int:

@@ -9,6 +9,8 @@ from functools import cache
 
 from functions.common.clock import SystemClock
 from functions.common.settings import load
+from functions.mock_api_service.controls import Operator
+from functions.mock_api_service.memory import SandboxTable
 from functions.mock_api_service.service import Sandbox
 
 
@@ -22,14 +24,24 @@ class Settings:
 
 @cache
 def sandbox() -> Sandbox:
-    from functions.mock_api_service.table import DynamoSandboxTable
-
     settings = load(Settings, os.environ)
     return Sandbox(
-        table=DynamoSandboxTable(settings.mock_table),
+        table=_table(),
         clock=SystemClock(),
         sleep=time.sleep,
         new_secret=secrets.token_urlsafe,
         slow_seconds=settings.mock_slow_seconds,
         token_lifetime=timedelta(seconds=settings.mock_token_seconds),
     )
+
+
+@cache
+def operator() -> Operator:
+    return Operator(_table(), SystemClock())
+
+
+@cache
+def _table() -> SandboxTable:
+    from functions.mock_api_service.table import DynamoSandboxTable
+
+    return DynamoSandboxTable(load(Settings, os.environ).mock_table)

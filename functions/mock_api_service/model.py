@@ -1,8 +1,8 @@
-"""The sandbox's domain types: utilities and tariffs, bills, and what it remembers. `billing.py` issues the bills."""
+"""The sandbox's domain types: utilities and tariffs, bills, scenarios, and the ways in which a utility says no."""
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import NewType
@@ -22,7 +22,8 @@ class UtilityName(StrEnum):
 
 
 class Scenario(StrEnum):
-    """How a utility treats an account; the user name's part before the first dot chooses it, e.g. `slow.jane`."""
+    """How a utility treats an account: `scenarios.py` says what each comes to. The user name's part before the first
+    dot chooses it, e.g. `slow.jane`."""
 
     GOOD = "good"
     BAD_LOGIN = "bad_login"
@@ -43,9 +44,6 @@ class Scenario(StrEnum):
         """Any name that scripts nothing is a good one."""
         word = username.partition(".")[0]
         return cls(word) if word in cls._value2member_map_ else cls.GOOD
-
-
-PLAYED = frozenset({Scenario.GOOD, Scenario.BAD_LOGIN, Scenario.SLOW, Scenario.DOWN})
 
 
 class Kind(StrEnum):
@@ -132,6 +130,8 @@ class Bill:
     line_items: tuple[LineItem, ...]
     updated_on: date
     revision: int = 1
+    copy: bool = False
+    """The utility says the bill a second time."""
 
     @property
     def amount_minor(self) -> int:
@@ -148,47 +148,37 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True)
-class Controls:
-    """What the operator has set: the virtual date (None: follow the calendar) and the utilities that are out."""
+class CodeDemand:
+    """A utility's wish for a code beside the login; `token` is to come back together with it."""
 
-    virtual_date: date | None = None
-    outages: frozenset[UtilityName] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What an access token stands for."""
-
-    username: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A water bill being fetched; `polls` counts how often it was asked for."""
-
-    username: str
-    account: AccountNumber
-    expires_at: datetime
-    polls: int = 0
+    token: str
+    methods: tuple[str, ...]
+    seconds: int
 
 
 class Reason(StrEnum):
     """Why a utility turns a request down."""
 
     BAD_LOGIN = "bad_login"
+    LOCKED = "locked"
+    CODE_NEEDED = "code_needed"
+    CODE_WRONG = "code_wrong"
     INVALID_TOKEN = "invalid_token"  # noqa: S105  # a reason, not a token
     UNSUPPORTED_GRANT = "unsupported_grant"
     UNKNOWN_ACCOUNT = "unknown_account"
+    UNKNOWN_BILL = "unknown_bill"
     UNKNOWN_REFERENCE = "unknown_reference"
     MALFORMED = "malformed"
+    RATE_LIMITED = "rate_limited"
+    HICCUP = "hiccup"
     DOWN = "down"
 
 
 class Refusal(Exception):  # an answer, not an error
-    """A utility's own no; never a problem of the platform."""
+    """A utility's own no; never a problem of the platform. `demand` comes with CODE_NEEDED and CODE_WRONG."""
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: Reason, detail: str = "", demand: CodeDemand | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+        self.demand = demand

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from functions.common.errors import FieldError, InvalidInput
-from functions.mock_api_service.model import UtilityName
+from functions.mock_api_service.model import Scenario, UtilityName
 
 
 class MoveClock(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +33,14 @@ class ClockReply(Struct, kw_only=True):
 class Outage(Struct, kw_only=True, forbid_unknown_fields=True):
     utility: UtilityName
     down: bool
+
+
+class SetScenario(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`scenario`: null lets the user name choose again."""
+
+    utility: UtilityName
+    account_number: Annotated[str, Meta(max_length=64)]
+    scenario: Scenario | None
 
 
 class AdjustBill(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -1,36 +1,42 @@
-"""Use cases of the sandbox: what each utility does when asked, and what the operator can do to all of them."""
+"""Use cases of the sandbox: what each utility does when asked. The operator's stand in `controls.py`."""
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Protocol
 
 from functions.common import cursor
 from functions.common.clock import Clock
-from functions.common.errors import FieldError, InvalidInput, NotFound, NotImplementedYet
-from functions.mock_api_service.billing import add_months, adjusted, bills
-from functions.mock_api_service.model import (
-    FIRST_DATE,
-    LAST_DATE,
-    PLAYED,
-    AccountNumber,
-    Adjustment,
-    Bill,
-    BillNumber,
-    Controls,
-    Grant,
-    Reason,
-    Reference,
-    Refusal,
-    Scenario,
-    UtilityName,
-)
-from functions.mock_api_service.utilities import UTILITIES
+from functions.common.errors import InvalidInput
+from functions.mock_api_service.billing import twice
+from functions.mock_api_service.memory import Grant, Reference, SandboxTable
+from functions.mock_api_service.model import AccountNumber, Bill, Reason, Refusal, UtilityName
+from functions.mock_api_service.signing_in import FrontDesk, Login, Visit, digest
 
-PAGE_SIZE = 5
 REFERENCE_LIFETIME = timedelta(hours=1)
+COUNT_LIFETIME = timedelta(days=1)
+CLIENT_CREDENTIALS = "client_credentials"
+CODE_GRANT = "http://auth0.com/oauth/grant-type/mfa-otp"
+"""RFC 6749 section 4.5 lets a server name grants of its own; this is the most widely used one for a code."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """`account`: whose bills are wanted, where the request says so."""
+
+    grant_type: str
+    login: Login
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What a request for bills brought. `garbled`: the utility's software breaks while it says them."""
+
+    account: AccountNumber
+    bills: tuple[Bill, ...]
+    today: date
+    garbled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,9 @@ class BillPage:
     bills: tuple[Bill, ...]
     limit: int
     next_cursor: str | None
-    paid_through: date
+    paid_through: date | None
     """The household has paid what was issued up to this day: all but the newest bill."""
+    garbled: bool = False
 
 
 class FetchState(StrEnum):
@@ -52,24 +59,8 @@ class FetchState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Fetched:
     state: FetchState
-    account: AccountNumber
     bills: tuple[Bill, ...] = ()
-
-
-class SandboxTable(Protocol):
-    """What the sandbox remembers. Updates raise Conflict when somebody else was faster."""
-
-    def controls(self) -> Controls: ...
-    def move_clock(self, seen: date | None, to: date | None) -> None: ...
-    def set_outage(self, utility: UtilityName, *, down: bool) -> None: ...
-    def adjustments(self, utility: UtilityName, account: AccountNumber) -> Mapping[BillNumber, Adjustment]: ...
-    def put_adjustment(
-        self, utility: UtilityName, account: AccountNumber, number: BillNumber, adjustment: Adjustment
-    ) -> None: ...
-    def put_grant(self, token_hash: str, grant: Grant) -> None: ...
-    def grant(self, token_hash: str) -> Grant | None: ...
-    def put_reference(self, ref_id: str, reference: Reference) -> None: ...
-    def poll_reference(self, ref_id: str) -> Reference | None: ...
+    garbled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,143 +69,109 @@ class Sandbox:
     clock: Clock
     sleep: Callable[[float], None]
     new_secret: Callable[[], str]
-    """Fresh, unguessable text in [A-Za-z0-9_-]: access tokens and references."""
+    """Fresh, unguessable text in [A-Za-z0-9_-]: access tokens, references and tokens of challenges."""
     slow_seconds: float = 4.0
     token_lifetime: timedelta = timedelta(minutes=10)
 
-    # --- the operator's controls ---
-
-    def virtual_date(self) -> date:
-        return self._today(self.table.controls())
-
-    def move_clock(self, *, to: date | None = None, months: int = 0, days: int = 0, reset: bool = False) -> date:
-        """Sets the virtual date, moves it on, or lets it follow the calendar again. Answers the date that holds now."""
-        controls = self.table.controls()
-        try:
-            moved = None if reset else add_months(to or self._today(controls), months) + timedelta(days)
-        except (OverflowError, ValueError):
-            moved = date.max
-        if moved and not FIRST_DATE <= moved <= LAST_DATE:
-            raise InvalidInput.of(FieldError("date", "range", f"The date must lie from {FIRST_DATE} to {LAST_DATE}."))
-        self.table.move_clock(controls.virtual_date, moved)
-        return moved or self.clock.now().date()
-
-    def set_outage(self, utility: UtilityName, *, down: bool) -> None:
-        self.table.set_outage(utility, down=down)
-
-    def shown_bill(self, utility: UtilityName, account: AccountNumber, number: BillNumber) -> Bill:
-        """A bill that the utility shows today. Raises NotFound."""
-        known = UTILITIES[utility].accepts(account)
-        shown = self._shown(utility, account, self.virtual_date()) if known else ()
-        for bill in shown:
-            if bill.number == number:
-                return bill
-        raise NotFound("There is no such bill.")
-
-    def adjust_bill(self, utility: UtilityName, account: AccountNumber, number: BillNumber, amount_minor: int) -> Bill:
-        """Changes the amount of a bill that the utility shows today."""
-        bill = self.shown_bill(utility, account, number)
-        adjustment = Adjustment(amount_minor, self.virtual_date(), times=bill.revision)
-        self.table.put_adjustment(utility, account, number, adjustment)
-        return self.shown_bill(utility, account, number)
-
     # --- electricity: OAuth 2.0 client credentials, then pages of bills ---
 
-    def issue_token(self, grant_type: str, client_id: str, client_secret: str) -> str:
+    def issue_token(self, asked: TokenRequest) -> str:
         """RFC 6749, section 4.4. The token is opaque; only its hash is kept."""
-        self._sign_in(UtilityName.ELECTRICITY, client_id, client_secret)
-        if grant_type != "client_credentials":
-            raise Refusal(Reason.UNSUPPORTED_GRANT, "grant_type must be client_credentials")
-        token = self.new_secret()
-        self.table.put_grant(_digest(token), Grant(client_id, self.clock.now() + self.token_lifetime))
+        self._desk.sign_in(UtilityName.ELECTRICITY, asked.login, asked.account)
+        if asked.grant_type not in (CLIENT_CREDENTIALS, CODE_GRANT):
+            raise Refusal(Reason.UNSUPPORTED_GRANT, f"grant_type must be {CLIENT_CREDENTIALS}")
+        token, login = self.new_secret(), asked.login
+        expires_at = self.clock.now() + self.token_lifetime
+        self.table.put_grant(digest(token), Grant(login.username, login.at(UtilityName.ELECTRICITY), expires_at))
         return token
 
-    def list_bills(self, token: str, account: str, after: str, limit: int) -> BillPage:
-        """Newest first, at most PAGE_SIZE a page; a cursor stays right while new bills are issued."""
-        grant = self.table.grant(_digest(token)) if token else None
-        if grant is None or grant.expires_at <= self.clock.now():
-            raise Refusal(Reason.INVALID_TOKEN, "the access token is missing, unknown or expired")
-        controls = self._admit(UtilityName.ELECTRICITY, grant.username)
-        size = min(limit, PAGE_SIZE)
+    def list_bills(self, token: str, account: str, after: str, limit: int | None) -> BillPage:
+        """Newest first, a page of the scenario's size at most; a cursor stays right while new bills are issued."""
+        visit = self._with_token(token, account)
+        size = min(limit or visit.play.page_size, visit.play.page_size)
         before = _read_cursor(after) if after else date.max
-        shown = self._bills(UtilityName.ELECTRICITY, grant.username, account, controls)
+        shown = self._request_bills(visit)
         rest = [bill for bill in shown if bill.statement_date < before]
-        more = len(rest) > size
+        page, more = tuple(rest[:size]), len(rest) > size
         return BillPage(
-            account=AccountNumber(account),
-            bills=tuple(rest[:size]),
+            account=visit.account,
+            bills=twice(page) if visit.play.twice else page,
             limit=size,
-            next_cursor=cursor.encode({"before": rest[size - 1].statement_date.isoformat()}) if more else None,
-            paid_through=shown[1].statement_date,
+            next_cursor=cursor.encode({"before": page[-1].statement_date.isoformat()}) if more else None,
+            paid_through=shown[1].statement_date if len(shown) > 1 else None,
+            garbled=visit.play.garbled,
         )
+
+    def bill_document(self, token: str, account: str, number: str) -> Bill:
+        return _find(self._with_token(token, account), number)
 
     # --- gas and internet: one document each, for a user name and password ---
 
-    def download(self, utility: UtilityName, username: str, password: str, account: str) -> tuple[Bill, ...]:
-        controls = self._sign_in(utility, username, password)
-        return self._bills(utility, username, account, controls)
+    def download(self, utility: UtilityName, login: Login, account: str) -> Statements:
+        visit = self._desk.sign_in(utility, login, account)
+        shown = self._request_bills(visit)
+        return Statements(visit.account, twice(shown) if visit.play.twice else shown, visit.today, visit.play.garbled)
+
+    def statement_document(self, login: Login, account: str, number: str) -> Bill:
+        return _find(self._desk.sign_in(UtilityName.INTERNET, login, account), number)
 
     # --- water: ask for the bill, then poll the reference ---
 
-    def request_bill(self, username: str, password: str, account: str) -> str:
+    def request_bill(self, login: Login, account: str) -> str:
         """The reference to poll. Whether the account exists turns out only there."""
-        self._sign_in(UtilityName.WATER, username, password)
+        visit = self._desk.sign_in(UtilityName.WATER, login, account)
         ref_id = self.new_secret()
         expires_at = self.clock.now() + REFERENCE_LIFETIME
-        self.table.put_reference(ref_id, Reference(username, AccountNumber(account), expires_at))
+        self.table.put_reference(ref_id, Reference(login.username, visit.account, expires_at))
         return ref_id
 
-    def fetch_bill(self, username: str, password: str, ref_id: str) -> Fetched:
+    def fetch_bill(self, login: Login, ref_id: str) -> Fetched:
         """PENDING when asked for the first time, then the answer."""
-        controls = self._sign_in(UtilityName.WATER, username, password)
+        if not (login.username and login.password):
+            raise Refusal(Reason.BAD_LOGIN, "credentials are required")
         reference = self.table.poll_reference(ref_id)
-        if reference is None or reference.username != username or reference.expires_at <= self.clock.now():
+        ours = reference is not None and reference.username == login.username
+        visit = self._desk.sign_in(UtilityName.WATER, login, reference.account if reference and ours else "")
+        if reference is None or not ours or reference.expires_at <= self.clock.now():
             raise Refusal(Reason.UNKNOWN_REFERENCE, "no such refId")
         if reference.polls <= 1:
-            return Fetched(FetchState.PENDING, reference.account)
-        try:
-            found = self._bills(UtilityName.WATER, username, reference.account, controls)
-        except Refusal:
-            return Fetched(FetchState.FAILURE, reference.account)
-        return Fetched(FetchState.SUCCESS, reference.account, found)
+            return Fetched(FetchState.PENDING)
+        if not visit.known:
+            return Fetched(FetchState.FAILURE)
+        shown = self._request_bills(visit)
+        return Fetched(FetchState.SUCCESS, twice(shown) if visit.play.twice else shown, visit.play.garbled)
 
     # --- what all four share ---
 
-    def _sign_in(self, utility: UtilityName, username: str, password: str) -> Controls:
-        if username and password:
-            return self._admit(utility, username)
-        raise Refusal(Reason.BAD_LOGIN, "credentials are required")
+    @property
+    def _desk(self) -> FrontDesk:
+        return FrontDesk(self.table, self.clock, self.new_secret)
 
-    def _admit(self, utility: UtilityName, username: str) -> Controls:
-        """Raises what the outages and the account's scenario make of any request."""
-        controls = self.table.controls()
-        scenario = Scenario.of(username)
-        if utility in controls.outages or scenario is Scenario.DOWN:
-            raise Refusal(Reason.DOWN, "temporarily out of service")
-        if scenario is Scenario.BAD_LOGIN:
-            raise Refusal(Reason.BAD_LOGIN, "user name or password is wrong")
-        if scenario not in PLAYED:
-            raise NotImplementedYet(
-                f"The sandbox does not play the scenario {scenario} yet.", code="scenario_not_built"
-            )
-        return controls
+    def _with_token(self, token: str, account: str) -> Visit:
+        grant = self.table.grant(digest(token)) if token else None
+        if grant is None or grant.expires_at <= self.clock.now():
+            raise Refusal(Reason.INVALID_TOKEN, "the access token is missing, unknown or expired")
+        return self._desk.go_on(UtilityName.ELECTRICITY, grant, account)
 
-    def _bills(self, utility: UtilityName, username: str, account: str, controls: Controls) -> tuple[Bill, ...]:
-        if not UTILITIES[utility].accepts(account):
-            raise Refusal(Reason.UNKNOWN_ACCOUNT, "no such account")
-        if Scenario.of(username) is Scenario.SLOW:
+    def _request_bills(self, visit: Visit) -> tuple[Bill, ...]:
+        """Raises what the account's scenario makes of any request for bills, and takes as long."""
+        shown, play = visit.bills(), visit.play
+        if play.refuses_bills:
+            raise Refusal(play.refuses_bills, "too many requests, come back later")
+        if play.fails_every_odd_time:
+            expires_at = self.clock.now() + COUNT_LIFETIME
+            if self.table.count_request(visit.utility, visit.account, expires_at) % 2:
+                raise Refusal(Reason.HICCUP, "something went wrong, try again")
+        if play.slow:
             self.sleep(self.slow_seconds)
-        return self._shown(utility, AccountNumber(account), self._today(controls))
-
-    def _shown(self, utility: UtilityName, account: AccountNumber, today: date) -> tuple[Bill, ...]:
-        return adjusted(bills(UTILITIES[utility], account, today), self.table.adjustments(utility, account))
-
-    def _today(self, controls: Controls) -> date:
-        return controls.virtual_date or self.clock.now().date()
+        return shown
 
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _find(visit: Visit, number: str) -> Bill:
+    for bill in visit.bills():
+        if bill.number == number:
+            return bill
+    raise Refusal(Reason.UNKNOWN_BILL, "no such bill")
 
 
 def _read_cursor(text: str) -> date:

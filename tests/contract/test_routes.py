@@ -141,7 +141,7 @@ def test_controls_of_the_sandbox_need_the_admin_role() -> None:
     app = BY_NAME["MockApi"].load()
 
     for (path, method), spec in app.specs.items():
-        if path.startswith(("/mock/clock", "/mock/outages", "/mock/bills")) and method != "GET":
+        if path.startswith(("/mock/clock", "/mock/outages", "/mock/scenarios", "/mock/bills")) and method != "GET":
             assert spec.role == "admin", path
 
 
@@ -205,6 +205,16 @@ def test_a_queue_is_read_so_that_nothing_is_lost(function: Function) -> None:
         assert dead["Type"] == "AWS::SQS::Queue"
         assert 3 <= queue["RedrivePolicy"]["maxReceiveCount"] <= 10
         assert dead["Properties"]["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"]
+
+
+@pytest.mark.parametrize("function", SQS, ids=names(SQS))
+def test_a_worker_gives_up_when_its_queue_would_and_into_the_same_dead_letter_queue(function: Function) -> None:
+    """What the worker moves itself has a reason; what the queue moves has none."""
+    (event,) = function.events("SQS")
+    policy = RESOURCES[queue_name(event["Queue"])]["Properties"]["RedrivePolicy"]
+
+    assert function.environment["MAX_DELIVERIES"] == str(policy["maxReceiveCount"])
+    assert function.environment["DEAD_LETTER_QUEUE_URL"] == {"Ref": queue_name(policy["deadLetterTargetArn"])}
 
 
 def test_every_dead_letter_queue_has_an_alarm() -> None:

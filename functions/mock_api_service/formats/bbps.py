@@ -1,8 +1,10 @@
 """Clearwater Utility: the "fetch bill" of BBPS (Bharat Bill Payment System) billers: ask, then poll a reference.
 
-Amounts are minor units as text; what does not fit a field of its own stands in `tags`.
+Amounts are minor units as text; what does not fit a field of its own stands in `tags`. An account without bills has
+no current one, and its response none of that one's fields.
 """
 
+from collections.abc import Sequence
 from datetime import date
 
 import msgspec
@@ -13,6 +15,7 @@ from functions.mock_api_service.service import Fetched, FetchState
 
 BILLER_ID = "CLEARWATER00GBR01"
 ACCOUNT_PARAM = "Account Number"
+CUSTOMER = "Clearwater Customer"
 
 
 class NameValue(Struct, kw_only=True):
@@ -58,6 +61,11 @@ class BillerResponse(WaterBill, kw_only=True, rename="camel"):
     bills: list[WaterBill]
 
 
+class NoBills(Struct, kw_only=True, rename="camel"):
+    customer_name: str
+    bills: list[WaterBill] = []
+
+
 class FailureReason(Struct, kw_only=True, rename="camel"):
     error_code: str
     error_message: str
@@ -66,7 +74,7 @@ class FailureReason(Struct, kw_only=True, rename="camel"):
 class FetchReply(Struct, kw_only=True, rename="camel", omit_defaults=True):
     ref_id: str
     status: str
-    biller_response: BillerResponse | None = None
+    biller_response: BillerResponse | NoBills | None = None
     failure_reason: FailureReason | None = None
 
 
@@ -88,9 +96,14 @@ def fetch_reply(ref_id: str, fetched: Fetched) -> FetchReply:
         return FetchReply(ref_id=ref_id, status=fetched.state, failure_reason=reason)
     if fetched.state is FetchState.PENDING:
         return FetchReply(ref_id=ref_id, status=fetched.state)
-    recent = [_water_bill(bill) for bill in fetched.bills]
-    response = BillerResponse(customer_name="Clearwater Customer", bills=recent, **msgspec.structs.asdict(recent[0]))
-    return FetchReply(ref_id=ref_id, status=fetched.state, biller_response=response)
+    return FetchReply(ref_id=ref_id, status=fetched.state, biller_response=_response(fetched.bills))
+
+
+def _response(bills: Sequence[Bill]) -> BillerResponse | NoBills:
+    recent = [_water_bill(bill) for bill in bills]
+    if not recent:
+        return NoBills(customer_name=CUSTOMER)
+    return BillerResponse(customer_name=CUSTOMER, bills=recent, **msgspec.structs.asdict(recent[0]))
 
 
 def _water_bill(bill: Bill) -> WaterBill:

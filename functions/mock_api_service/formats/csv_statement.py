@@ -1,7 +1,8 @@
 """Fibernet: a CSV of statements, one row per line item, every field quoted (RFC 4180: CRLF, quotes doubled).
 
 Dates are DD/MM/YYYY and amounts have grouped thousands, e.g. "1,865.45". The plan is paid in advance by card, so a
-statement is paid when it is issued; `Statement Total` repeats on each of its rows.
+statement is paid when it is issued; `Statement Total` repeats on each of its rows. `Document` is a path below the
+utility's base URL.
 """
 
 import csv
@@ -15,7 +16,7 @@ from functions.mock_api_service.model import AccountNumber, Bill
 MEDIA_TYPE = "text/csv; charset=utf-8"
 HEADER = (
     "Account No", "Statement No", "Statement Date", "Period From", "Period To", "Due Date", "Description",
-    "Charge Type", "Quantity", "Unit", "Rate", "Amount", "Currency", "Statement Total", "Status", "Plan",
+    "Charge Type", "Quantity", "Unit", "Rate", "Amount", "Currency", "Statement Total", "Status", "Plan", "Document",
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def _rows(account: AccountNumber, bill: Bill) -> Iterator[tuple[str, ...]]:
             grouped(bill.amount_minor),
             "PAID",
             bill.tariff,
+            f"/statements/{account}/{bill.number}/document.pdf",
         )
 
 

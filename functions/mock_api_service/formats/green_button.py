@@ -2,11 +2,11 @@
 
 Amounts are in 1e-5 of the currency, the currency is its ISO 4217 number, times are epoch seconds. A billing period
 lasts from midnight to midnight in the utility's zone. ESPI has neither a due date nor a bill number; the number ends
-the entry's self link.
+the entry's self link. What is said twice has a stamp of an hour later.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from xml.etree import ElementTree as ET
@@ -33,19 +33,20 @@ PER_MINOR_UNIT = 1000
 PER_MAJOR_UNIT = 100_000
 
 
-def feed(utility: Utility, account: AccountNumber, bills: Iterable[Bill]) -> str:
-    """The feed of one service point. The same bills give the same bytes."""
-    shown = list(bills)
+def feed(utility: Utility, account: AccountNumber, bills: Sequence[Bill], today: date) -> str:
+    """The feed of one service point. The same bills give the same bytes; `today` dates one without any."""
     zone = ZoneInfo(utility.time_zone)
     base = f"/espi/1_1/resource/Subscription/{account}"
     usage_point = f"{base}/UsagePoint/1"
     root = ET.Element("feed", {"xmlns": ATOM})
-    _head(root, base, f"{utility.label} usage and billing", max(bill.updated_on for bill in shown))
-    content = _entry(root, usage_point, "Gas service point", min(bill.statement_date for bill in shown))
+    _head(root, base, f"{utility.label} usage and billing", max((bill.updated_on for bill in bills), default=today))
+    since = min((bill.statement_date for bill in bills), default=today)
+    content = _entry(root, usage_point, "Gas service point", since)
     point = ET.SubElement(content, "UsagePoint", {"xmlns": ESPI})
     _text(ET.SubElement(point, "ServiceCategory"), "kind", SERVICE_GAS)
-    for bill in shown:
-        content = _entry(root, f"{usage_point}/UsageSummary/{bill.number}", f"Bill {bill.number}", bill.updated_on)
+    for bill in bills:
+        path = f"{usage_point}/UsageSummary/{bill.number}"
+        content = _entry(root, path, f"Bill {bill.number}", bill.updated_on, hour=1 if bill.copy else 0)
         _summary(content, bill, zone)
     ET.indent(root, " ")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
@@ -87,18 +88,18 @@ def _measurement(element: ET.Element, volume: Decimal, unit: str) -> None:
     _text(element, "value", int(volume.scaleb(3)))
 
 
-def _entry(root: ET.Element, path: str, title: str, updated: date) -> ET.Element:
+def _entry(root: ET.Element, path: str, title: str, updated: date, hour: int = 0) -> ET.Element:
     entry = ET.SubElement(root, "entry")
-    _head(entry, path, title, updated)
+    _head(entry, path, title, updated, hour)
     return ET.SubElement(entry, "content", {"type": "application/xml"})
 
 
-def _head(element: ET.Element, path: str, title: str, updated: date) -> None:
+def _head(element: ET.Element, path: str, title: str, updated: date, hour: int = 0) -> None:
     _text(element, "id", uuid.uuid5(uuid.NAMESPACE_URL, path).urn)
     ET.SubElement(element, "link", {"rel": "self", "href": path})
     ET.SubElement(element, "link", {"rel": "up", "href": path.rpartition("/")[0]})
     _text(element, "title", title)
-    _text(element, "updated", f"{updated}T00:00:00Z")
+    _text(element, "updated", f"{updated}T{hour:02}:00:00Z")
 
 
 def _text(parent: ET.Element, tag: str, value: object) -> None:

@@ -1,14 +1,17 @@
-"""Northwind Power: camelCase JSON, amounts and quantities as decimal text, newest bill first, pages by cursor."""
+"""Northwind Power: camelCase JSON, amounts and quantities as decimal text, newest bill first, pages by cursor.
+
+`documentUrl` is a path below the utility's base URL. What is said twice has one more zero behind its amounts.
+"""
 
 from datetime import date, timedelta
 
 from msgspec import UNSET, Struct, UnsetType
 
 from functions.mock_api_service.formats.amounts import major_units
-from functions.mock_api_service.model import Bill, LineItem, Reason, Refusal
-from functions.mock_api_service.service import PAGE_SIZE, BillPage
+from functions.mock_api_service.model import AccountNumber, Bill, LineItem, Reason, Refusal
+from functions.mock_api_service.service import BillPage
 
-MAX_LIMIT = 100
+MAX_LIMIT = 200
 
 
 class TokenReply(Struct, kw_only=True):
@@ -44,6 +47,7 @@ class ElectricityBill(Struct, kw_only=True, rename="camel"):
     usage: ElectricityUsage
     tariff_code: str
     charges: list[ElectricityCharge]
+    document_url: str
 
 
 class Page(Struct, kw_only=True, rename="camel"):
@@ -53,7 +57,7 @@ class Page(Struct, kw_only=True, rename="camel"):
 
 class ElectricityBills(Struct, kw_only=True, rename="camel"):
     account_number: str
-    paid_through: date
+    paid_through: date | None
     bills: list[ElectricityBill]
     page: Page
 
@@ -62,10 +66,10 @@ def token_reply(token: str, lifetime: timedelta) -> TokenReply:
     return TokenReply(access_token=token, expires_in=int(lifetime.total_seconds()))
 
 
-def read_limit(text: str) -> int:
-    """The page size asked for; the largest when nothing is said. Raises Refusal."""
+def read_limit(text: str) -> int | None:
+    """The page size asked for; None when nothing is said. Raises Refusal."""
     if not text:
-        return PAGE_SIZE
+        return None
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_LIMIT):
         raise Refusal(Reason.MALFORMED, f"limit must be a number from 1 to {MAX_LIMIT}")
     return int(text)
@@ -75,12 +79,12 @@ def bills_page(page: BillPage) -> ElectricityBills:
     return ElectricityBills(
         account_number=page.account,
         paid_through=page.paid_through,
-        bills=[_electricity_bill(bill) for bill in page.bills],
+        bills=[_electricity_bill(page.account, bill) for bill in page.bills],
         page=Page(limit=page.limit, next_cursor=page.next_cursor),
     )
 
 
-def _electricity_bill(bill: Bill) -> ElectricityBill:
+def _electricity_bill(account: AccountNumber, bill: Bill) -> ElectricityBill:
     return ElectricityBill(
         bill_id=bill.number,
         revision=bill.revision,
@@ -88,21 +92,26 @@ def _electricity_bill(bill: Bill) -> ElectricityBill:
         due_on=bill.due_date,
         period_start=bill.period_start,
         period_end=bill.period_end,
-        total_amount=major_units(bill.amount_minor),
+        total_amount=_amount(bill.amount_minor, bill),
         currency=bill.currency,
         usage=ElectricityUsage(quantity=str(bill.volume), unit_of_measure=bill.unit, meter_number=bill.meter),
         tariff_code=bill.tariff,
-        charges=[_electricity_charge(item, bill.unit) for item in bill.line_items],
+        charges=[_electricity_charge(item, bill) for item in bill.line_items],
+        document_url=f"/v1/accounts/{account}/bills/{bill.number}/document.pdf",
     )
 
 
-def _electricity_charge(item: LineItem, unit: str) -> ElectricityCharge:
+def _electricity_charge(item: LineItem, bill: Bill) -> ElectricityCharge:
     metered = item.volume is not None
     return ElectricityCharge(
         description=item.name,
         category=item.kind.upper(),
-        amount=major_units(item.amount_minor),
+        amount=_amount(item.amount_minor, bill),
         quantity=str(item.volume) if metered else UNSET,
-        unit_of_measure=unit if metered else UNSET,
+        unit_of_measure=bill.unit if metered else UNSET,
         unit_price=str(item.rate) if metered else UNSET,
     )
+
+
+def _amount(minor: int, bill: Bill) -> str:
+    return major_units(minor) + ("0" if bill.copy else "")

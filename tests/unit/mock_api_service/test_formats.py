@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from functions.mock_api_service.billing import adjusted, bills
+from functions.mock_api_service.billing import adjusted, monthly, none, twice
 from functions.mock_api_service.formats import bbps, csv_statement, green_button, oauth_json
 from functions.mock_api_service.formats.amounts import grouped, major_units
 from functions.mock_api_service.model import AccountNumber, Adjustment, Reason, Refusal
@@ -33,7 +33,7 @@ def test_money_as_text_is_exact(minor: int, plain: str, with_groups: str) -> Non
 
 class TestOauthJson:
     def test_a_page_in_camel_case_with_decimal_text(self) -> None:
-        shown = bills(NORTHWIND_POWER, AccountNumber("NP-10024817"), TODAY)
+        shown = monthly(NORTHWIND_POWER, AccountNumber("NP-10024817"), TODAY)
         page = BillPage(AccountNumber("NP-10024817"), shown[:2], 2, "next", shown[1].statement_date)
 
         document = json.loads(msgspec.json.encode(oauth_json.bills_page(page)))
@@ -48,11 +48,36 @@ class TestOauthJson:
         assert "quantity" not in bill["charges"][2]
         assert (bill["currency"], bill["dueOn"]) == ("USD", str(shown[0].due_date))
 
-    @pytest.mark.parametrize(("text", "limit"), [("", 5), ("1", 1), ("100", 100)])
-    def test_the_limit(self, text: str, limit: int) -> None:
+    def test_a_document_is_found_below_the_base_url(self) -> None:
+        account = AccountNumber("NP-10024817")
+        shown = monthly(NORTHWIND_POWER, account, TODAY)
+
+        page = oauth_json.bills_page(BillPage(account, shown, 12, None, None))
+
+        assert page.bills[0].document_url == f"/v1/accounts/{account}/bills/{shown[0].number}/document.pdf"
+
+    def test_a_bill_said_twice_has_one_more_zero(self) -> None:
+        account = AccountNumber("NP-10024817")
+        page = oauth_json.bills_page(BillPage(account, twice(monthly(NORTHWIND_POWER, account, TODAY)), 12, None, None))
+
+        first, second = page.bills[0], page.bills[12]
+
+        assert second.total_amount == f"{first.total_amount}0"
+        assert [charge.amount for charge in second.charges] == [f"{charge.amount}0" for charge in first.charges]
+        assert [charge.description for charge in second.charges] == [f"{c.description} " for c in first.charges]
+
+    def test_no_bills(self) -> None:
+        page = oauth_json.bills_page(BillPage(AccountNumber("NP-10024817"), (), 5, None, None))
+
+        assert json.loads(msgspec.json.encode(page)) == {
+            "accountNumber": "NP-10024817", "paidThrough": None, "bills": [], "page": {"limit": 5, "nextCursor": None}
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(("text", "limit"), [("", None), ("1", 1), ("200", 200)])
+    def test_the_limit(self, text: str, limit: int | None) -> None:
         assert oauth_json.read_limit(text) == limit
 
-    @pytest.mark.parametrize("text", ["0", "101", "-1", "x", "1.5", "٣", "9" * 5000])
+    @pytest.mark.parametrize("text", ["0", "201", "-1", "x", "1.5", "٣", "9" * 5000])
     def test_a_limit_out_of_bounds(self, text: str) -> None:
         with pytest.raises(Refusal):
             oauth_json.read_limit(text)
@@ -60,12 +85,12 @@ class TestOauthJson:
 
 class TestGreenButton:
     def feed(self, *, change: int = 0) -> ET.Element:
-        shown = bills(GREENLINE_GAS, GAS_ACCOUNT, TODAY)
+        shown = monthly(GREENLINE_GAS, GAS_ACCOUNT, TODAY)
         changes = {shown[0].number: Adjustment(change, TODAY)} if change else {}
-        return ET.fromstring(green_button.feed(GREENLINE_GAS, GAS_ACCOUNT, adjusted(shown, changes)))
+        return ET.fromstring(green_button.feed(GREENLINE_GAS, GAS_ACCOUNT, adjusted(shown, changes), TODAY))
 
     def test_one_summary_per_bill_with_amounts_in_hundred_thousandths(self) -> None:
-        shown = bills(GREENLINE_GAS, GAS_ACCOUNT, TODAY)
+        shown = monthly(GREENLINE_GAS, GAS_ACCOUNT, TODAY)
 
         summaries = self.feed().findall(".//espi:UsageSummary", NS)
 
@@ -77,7 +102,7 @@ class TestGreenButton:
             assert summary.findtext("espi:currency", "", NS) == "978"
 
     def test_a_period_goes_from_midnight_to_midnight_in_berlin(self) -> None:
-        shown = bills(GREENLINE_GAS, GAS_ACCOUNT, TODAY)
+        shown = monthly(GREENLINE_GAS, GAS_ACCOUNT, TODAY)
 
         for bill, period in zip(shown, self.feed().findall(".//espi:billingPeriod", NS), strict=True):
             start, duration = (int(period.findtext(f"espi:{tag}", "", NS)) for tag in ("start", "duration"))
@@ -88,7 +113,7 @@ class TestGreenButton:
             assert (local[0].date(), local[1].date()) == (bill.period_start, bill.statement_date)
 
     def test_consumption_is_cubic_metres_by_the_litre(self) -> None:
-        newest = bills(GREENLINE_GAS, GAS_ACCOUNT, TODAY)[0]
+        newest = monthly(GREENLINE_GAS, GAS_ACCOUNT, TODAY)[0]
 
         measured = self.feed().find(".//espi:overallConsumptionLastPeriod", NS)
 
@@ -105,8 +130,32 @@ class TestGreenButton:
         assert after.findtext("atom:updated", "", NS) == f"{TODAY}T00:00:00Z"
         assert after.findtext(".//espi:billLastPeriod", "", NS) == "100000"
 
+    def test_a_feed_without_bills_has_its_service_point_alone(self) -> None:
+        root = ET.fromstring(
+            green_button.feed(GREENLINE_GAS, GAS_ACCOUNT, none(GREENLINE_GAS, GAS_ACCOUNT, TODAY), TODAY)
+        )
+
+        assert [entry.findtext("atom:title", "", NS) for entry in root.findall("atom:entry", NS)] == [
+            "Gas service point"
+        ]
+        assert root.findtext("atom:updated", "", NS) == f"{TODAY}T00:00:00Z"
+
+    def test_a_bill_said_twice_has_the_same_entry_with_a_stamp_of_an_hour_later(self) -> None:
+        shown = monthly(GREENLINE_GAS, GAS_ACCOUNT, TODAY)
+
+        root = ET.fromstring(green_button.feed(GREENLINE_GAS, GAS_ACCOUNT, twice(shown), TODAY))
+
+        entries = root.findall("atom:entry", NS)[1:]
+        assert len(entries) == 24
+        first, second = entries[0], entries[12]
+        assert first.findtext("atom:id", "", NS) == second.findtext("atom:id", "", NS)
+        assert [e.findtext("atom:updated", "", NS)[10:] for e in (first, second)] == ["T00:00:00Z", "T01:00:00Z"]
+
     def test_the_same_bills_give_the_same_ascii_bytes(self) -> None:
-        texts = {green_button.feed(GREENLINE_GAS, GAS_ACCOUNT, bills(GREENLINE_GAS, GAS_ACCOUNT, TODAY)) for _ in "ab"}
+        texts = {
+            green_button.feed(GREENLINE_GAS, GAS_ACCOUNT, monthly(GREENLINE_GAS, GAS_ACCOUNT, TODAY), TODAY)
+            for _ in "ab"
+        }
 
         assert len(texts) == 1
         assert texts.pop().isascii()
@@ -115,9 +164,9 @@ class TestGreenButton:
 class TestBbps:
     def test_the_current_bill_and_the_recent_ones(self) -> None:
         account = AccountNumber("CW4819302K")
-        shown = bills(CLEARWATER_UTILITY, account, TODAY)
+        shown = monthly(CLEARWATER_UTILITY, account, TODAY)
 
-        document = json.loads(msgspec.json.encode(bbps.fetch_reply("ref", Fetched(FetchState.SUCCESS, account, shown))))
+        document = json.loads(msgspec.json.encode(bbps.fetch_reply("ref", Fetched(FetchState.SUCCESS, shown))))
 
         response = document["billerResponse"]
         assert (document["refId"], document["status"]) == ("ref", "SUCCESS")
@@ -128,9 +177,15 @@ class TestBbps:
         assert response["billPeriod"] == f"{shown[0].period_start}/{shown[0].period_end}"
         assert {tag["name"]: tag["value"] for tag in response["tags"]}["Consumption"] == str(shown[0].volume)
 
+    def test_an_account_without_bills_has_no_current_one(self) -> None:
+        document = json.loads(msgspec.json.encode(bbps.fetch_reply("ref", Fetched(FetchState.SUCCESS))))
+
+        assert document["status"] == "SUCCESS"
+        assert document["billerResponse"] == {"customerName": "Clearwater Customer", "bills": []}
+
     def test_pending_and_failure_have_no_bill(self) -> None:
         pending, failure = (
-            json.loads(msgspec.json.encode(bbps.fetch_reply("ref", Fetched(state, AccountNumber("x")))))
+            json.loads(msgspec.json.encode(bbps.fetch_reply("ref", Fetched(state))))
             for state in (FetchState.PENDING, FetchState.FAILURE)
         )
 
@@ -161,7 +216,7 @@ class TestBbps:
 
 def test_the_csv_has_a_row_per_item_and_comes_out_of_a_reader_as_it_went_in() -> None:
     account = AccountNumber("FN20481537")
-    shown = bills(FIBERNET, account, TODAY)
+    shown = monthly(FIBERNET, account, TODAY)
 
     text = csv_statement.statements_csv(account, shown)
 
@@ -177,3 +232,4 @@ def test_the_csv_has_a_row_per_item_and_comes_out_of_a_reader_as_it_went_in() ->
         assert "," in own[0]["Statement Total"]
         assert own[0]["Period From"] == f"{bill.period_start:%d/%m/%Y}"
         assert own[0]["Description"] == "Fibre 300 plan, monthly"
+        assert own[0]["Document"] == f"/statements/{account}/{bill.number}/document.pdf"

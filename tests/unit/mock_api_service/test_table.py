@@ -1,20 +1,13 @@
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from moto import mock_aws
 
 from functions.common.errors import Conflict, Unavailable
 from functions.common.table import ConditionFailed
-from functions.mock_api_service.model import (
-    AccountNumber,
-    Adjustment,
-    BillNumber,
-    Controls,
-    Grant,
-    Reference,
-    UtilityName,
-)
+from functions.mock_api_service.memory import AccountMemory, Controls, Grant, Reference
+from functions.mock_api_service.model import AccountNumber, Adjustment, BillNumber, Scenario, UtilityName
 from functions.mock_api_service.table import DynamoSandboxTable, SandboxItem
 
 DAY, LATER = date(2026, 3, 15), date(2026, 4, 15)
@@ -32,8 +25,9 @@ def table() -> Iterator[DynamoSandboxTable]:
 
 def test_nothing_is_set_at_first(table: DynamoSandboxTable) -> None:
     assert table.controls() == Controls()
-    assert table.adjustments(UtilityName.GAS, ACCOUNT) == {}
+    assert table.account(UtilityName.GAS, ACCOUNT) == AccountMemory()
     assert table.grant("unknown") is None
+    assert table.trusted_until("login") is None
     assert table.poll_reference("unknown") is None
 
 
@@ -70,8 +64,8 @@ def test_adjustments_belong_to_one_account(table: DynamoSandboxTable) -> None:
     table.put_adjustment(UtilityName.GAS, ACCOUNT, NUMBER, Adjustment(100, DAY, 1))
     table.put_adjustment(UtilityName.GAS, ACCOUNT, NUMBER, Adjustment(200, LATER, 2))
 
-    assert table.adjustments(UtilityName.GAS, ACCOUNT) == {NUMBER: Adjustment(200, LATER, 2)}
-    assert table.adjustments(UtilityName.WATER, ACCOUNT) == {}
+    assert table.account(UtilityName.GAS, ACCOUNT).adjustments == {NUMBER: Adjustment(200, LATER, 2)}
+    assert table.account(UtilityName.WATER, ACCOUNT) == AccountMemory()
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -82,12 +76,47 @@ def test_an_adjustment_made_on_an_old_sight_is_refused(table: DynamoSandboxTable
         table.put_adjustment(UtilityName.GAS, ACCOUNT, NUMBER, Adjustment(200, DAY, times))
 
 
-def test_a_grant_is_found_by_its_tokens_hash(table: DynamoSandboxTable) -> None:
-    table.put_grant("hash", Grant("good", SOON))
+def test_a_scenario_is_set_changed_and_ended_beside_the_adjustments(table: DynamoSandboxTable) -> None:
+    table.put_adjustment(UtilityName.GAS, ACCOUNT, NUMBER, Adjustment(100, DAY, 1))
+    for scenario in (Scenario.LOCKED, Scenario.EMPTY, None, None):
+        table.set_scenario(UtilityName.GAS, ACCOUNT, scenario)
 
-    assert table.grant("hash") == Grant("good", SOON)
+        assert table.account(UtilityName.GAS, ACCOUNT) == AccountMemory(scenario, {NUMBER: Adjustment(100, DAY, 1)})
+        assert table.account(UtilityName.WATER, ACCOUNT).scenario is None
+
+
+def test_requests_are_counted_by_utility_and_account(table: DynamoSandboxTable) -> None:
+    counts = [table.count_request(UtilityName.GAS, ACCOUNT, SOON) for _ in range(3)]
+
+    assert counts == [1, 2, 3]
+    assert table.count_request(UtilityName.WATER, ACCOUNT, SOON) == 1
+    assert table.account(UtilityName.GAS, ACCOUNT) == AccountMemory()
+
+
+def test_a_challenge_is_good_for_one_try_of_its_login_in_its_time(table: DynamoSandboxTable) -> None:
+    before = SOON - timedelta(seconds=1)
+    table.put_challenge("hash", "login", SOON)
+
+    assert not table.use_challenge("unknown", "login", before)
+    assert not table.use_challenge("hash", "another", before)
+    assert not table.use_challenge("hash", "login", SOON)
+    assert [table.use_challenge("hash", "login", before) for _ in range(2)] == [True, False]
+
+
+def test_trust_is_kept_by_login_and_the_later_counts(table: DynamoSandboxTable) -> None:
+    table.trust("login", DAY, SOON)
+    table.trust("login", LATER, SOON)
+
+    assert table.trusted_until("login") == LATER
+    assert table.trusted_until("another") is None
+
+
+def test_a_grant_is_found_by_its_tokens_hash(table: DynamoSandboxTable) -> None:
+    table.put_grant("hash", Grant("good", "login", SOON))
+
+    assert table.grant("hash") == Grant("good", "login", SOON)
     with pytest.raises(ConditionFailed):
-        table.put_grant("hash", Grant("good", SOON))
+        table.put_grant("hash", Grant("good", "login", SOON))
 
 
 def test_each_poll_is_counted(table: DynamoSandboxTable) -> None:
