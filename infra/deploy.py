@@ -52,7 +52,6 @@ def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) ->
         "SandboxOrigin": seen.origin,
         "CorsOrigins": os.environ.get("CORS_ORIGINS", ""),
         "LogLevel": os.environ.get("LOG_LEVEL", ""),
-        **settings.rpc_parameters,
     }
 
 
