@@ -8,7 +8,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import structs
@@ -88,6 +88,9 @@ def _read_fields(
             if not inner_errors:
                 values[field.name] = nested(**inner)
             continue
+        if wrong := _errors_in_list(field.type, value, path, strict=strict):
+            errors.extend(wrong)
+            continue
         try:
             converted = msgspec.convert(value, field.type, strict=strict)
             if converted is None and value is not None:  # a lenient reader takes the word for nothing
@@ -96,6 +99,20 @@ def _read_fields(
         except msgspec.ValidationError as error:
             errors.append(FieldError(path, "invalid", f"{str(error)[:MAX_MESSAGE]}."))
     return values, errors
+
+
+def _errors_in_list(annotation: Any, value: object, path: str, *, strict: bool) -> list[FieldError]:  # Any: as above
+    """Of each item of a list of Structs, field by field, as `path[0].name`; how long the list may be is not judged."""
+    item = _item_of(annotation) if isinstance(value, list) else None
+    errors: list[FieldError] = []
+    for index, each in enumerate(value if item and isinstance(value, list) else ()):
+        if item and isinstance(each, Mapping):
+            errors += _read_fields(item, each, f"{path}[{index}].", strict=strict)[1]
+        else:
+            errors.append(FieldError(f"{path}[{index}]", "invalid", "An object is needed."))
+        if len(errors) >= MAX_ERRORS:
+            break
+    return errors
 
 
 @functools.cache
@@ -109,6 +126,15 @@ def _struct_of(annotation: Any) -> type[msgspec.Struct] | None:  # Any: a type a
     candidates = set(get_args(annotation)) - {type(None)} if type(None) in get_args(annotation) else {annotation}
     candidate = candidates.pop() if len(candidates) == 1 else None
     return candidate if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct) else None
+
+
+def _item_of(annotation: Any) -> type[msgspec.Struct] | None:  # Any: a type annotation
+    """The Struct of a `list[Struct]`, which may have constraints or other types beside it; None for other types."""
+    for candidate in (annotation, *get_args(annotation)):
+        plain = get_args(candidate)[0] if get_origin(candidate) is Annotated else candidate
+        if get_origin(plain) is list:
+            return _struct_of(get_args(plain)[0])
+    return None
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,23 +1,31 @@
-"""Routes of the registry of utilities."""
+"""Routes of the registry of utilities. Administrators see what users do not: where a utility is reached, and the ones
+that are out of service."""
 
 from functions.common.http.app import Answer, ServiceApp
 from functions.utility_provider_service import bootstrap
-from functions.utility_provider_service.schemas import CreateProvider, ListQuery, ProviderReply, ProvidersReply
+from functions.utility_provider_service.model import Provider
+from functions.utility_provider_service.schemas import (
+    CreateProvider,
+    ListQuery,
+    ProviderReply,
+    ProvidersReply,
+    UpdateProvider,
+)
 
 app = ServiceApp("utility-provider-service")
 ADMIN = "admin"
 
 
-@app.route("/providers", methods=["GET"], query=ListQuery, returns=ProvidersReply, summary="List utilities")
+@app.route("/providers", methods=["GET"], query=ListQuery, returns=ProvidersReply, etag=True, summary="List utilities")
 def list_providers() -> object:
-    query = app.read_query(ListQuery)
-    page = bootstrap.registry().list_providers(query.service_type, query.q, query.limit, query.cursor)
-    return ProvidersReply.of(page, full=_is_admin())
+    query, admin = app.read_query(ListQuery), _is_admin()
+    page = bootstrap.registry().list_providers(query.search(deactivated=admin), query.limit, query.cursor)
+    return ProvidersReply.of(page, full=admin)
 
 
-@app.route("/providers/{provider_id}", methods=["GET"], returns=ProviderReply, summary="One utility")
+@app.route("/providers/{provider_id}", methods=["GET"], returns=ProviderReply, etag=True, summary="One utility")
 def get_provider(provider_id: str) -> object:
-    return ProviderReply.of(bootstrap.registry().get_provider(provider_id), full=_is_admin())
+    return _answer(bootstrap.registry().get_provider(provider_id, deactivated=_is_admin()))
 
 
 @app.route(
@@ -29,11 +37,45 @@ def get_provider(provider_id: str) -> object:
     status=201,
     errors=[409],
     idempotent=True,
+    etag=True,
     summary="Enter a utility into the registry",
 )
 def create_provider() -> object:
-    provider = bootstrap.registry().create_provider(app.read(CreateProvider).facts())
-    return Answer(ProviderReply.of(provider, full=True), status=201)
+    return _answer(bootstrap.registry().create_provider(app.read(CreateProvider).facts()), status=201)
+
+
+@app.route(
+    "/providers/{provider_id}",
+    methods=["PATCH"],
+    role=ADMIN,
+    body=UpdateProvider,
+    returns=ProviderReply,
+    errors=[412],
+    etag=True,
+    summary="Change a utility",
+)
+def update_provider(provider_id: str) -> object:
+    bootstrap.registry().get_provider(provider_id)  # an unknown one is a 404 whatever the body says
+    changes = app.read(UpdateProvider).changes()
+    return _answer(bootstrap.registry().update_provider(provider_id, changes, app.check_if_match))
+
+
+@app.route(
+    "/providers/{provider_id}",
+    methods=["DELETE"],
+    role=ADMIN,
+    status=204,
+    errors=[412],
+    summary="Take a utility out of service",
+)
+def deactivate_provider(provider_id: str) -> object:
+    """Users no longer see it, nobody links there, and links that are there are not read until it is `active` again."""
+    bootstrap.registry().deactivate_provider(provider_id, app.check_if_match)
+    return Answer(status=204)
+
+
+def _answer(provider: Provider, status: int = 200) -> Answer:
+    return Answer(ProviderReply.of(provider, full=_is_admin()), status, etag=str(provider.version))
 
 
 def _is_admin() -> bool:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -28,6 +28,16 @@ class Adapter(StrEnum):
     GREEN_BUTTON = "green_button"
     BBPS = "bbps"
     CSV_STATEMENT = "csv_statement"
+    MANUAL = "manual"
+    """None: bills come from files that users import. Nobody links there, and nothing is called."""
+
+
+class HealthState(StrEnum):
+    """How a utility answers, judged from real calls by whoever makes them."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
 
 
 class AuthType(StrEnum):
@@ -39,7 +49,8 @@ class AuthType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerParam:
-    """One field that a user must give to link an account. `regex` matches the whole value; empty: any text."""
+    """One field that a user must give to link an account, or may when it is `optional`; never empty when given. `regex`
+    matches the whole value; empty: any text."""
 
     name: str
     label: str
@@ -53,7 +64,8 @@ class CustomerParam:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderFacts:
-    """What an administrator says of a utility. Codes: ISO 3166-1 alpha-2, ISO 4217, IANA time zones."""
+    """What an administrator says of a utility. Codes: ISO 3166-1 alpha-2, ISO 4217, IANA time zones. A manual provider
+    has no `base_url`."""
 
     provider_id: ProviderId
     name: str
@@ -66,14 +78,58 @@ class ProviderFacts:
     auth_type: AuthType
     customer_params: tuple[CustomerParam, ...]
 
+    @property
+    def linkable(self) -> bool:
+        return self.adapter is not Adapter.MANUAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderChanges:
+    """What an administrator changes; None: this stays."""
+
+    name: str | None = None
+    service_types: tuple[ServiceType, ...] | None = None
+    country: str | None = None
+    currency: str | None = None
+    time_zone: str | None = None
+    adapter: Adapter | None = None
+    base_url: str | None = None
+    auth_type: AuthType | None = None
+    customer_params: tuple[CustomerParam, ...] | None = None
+    active: bool | None = None
+
+    def applied_to(self, provider: "Provider") -> "Provider":
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        new = {name: value for name, value in said.items() if value is not None}
+        active = new.pop("active", provider.active)
+        return replace(provider, facts=replace(provider.facts, **new), active=active)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A utility counts as up until a call says otherwise. `since` is None as long as nobody has called it."""
+
+    state: HealthState = HealthState.UP
+    since: datetime | None = None
+
+    def after(self, state: HealthState, at: datetime) -> "Health":
+        """What is known once it was seen in `state` at `at`. What is not newer than the last change counts no more."""
+        if self.since is not None and (state is self.state or at <= self.since):
+            return self
+        return Health(state, at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     facts: ProviderFacts
     created_at: datetime
     updated_at: datetime
+    """When an administrator changed it last; health has a time of its own."""
     version: int = 1
-    """Grows with each change."""
+    """Grows with each change, of health too: it is the entity tag of all that is shown."""
+    active: bool = True
+    """False: out of service. Users do not see it, nobody links there, and links that are there are not read."""
+    health: Health = Health()
 
     @property
     def sort_name(self) -> str:

@@ -1,14 +1,14 @@
 """RPC `Providers`, contract in functions/contracts/rpc/providers.proto."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from functions.common.clock import rfc3339
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from functions.common.validation import parse
 from functions.contracts.rpc import providers_pb2 as pb
 from functions.utility_provider_service import bootstrap
-from functions.utility_provider_service.model import Provider
-from functions.utility_provider_service.schemas import ListQuery
+from functions.utility_provider_service.model import Health, Provider
+from functions.utility_provider_service.schemas import ListQuery, ReportedHealth
 from functions.utility_provider_service.service import Registry
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Providers"]
@@ -37,13 +37,24 @@ class ProvidersServicer:
             ListQuery,
             {
                 "service_type": request.service_type or None,
+                "country": request.country or None,
                 "q": request.query,
                 "cursor": request.cursor,
                 **({"limit": request.limit} if request.limit else {}),
             },
         )
-        page = self.registry.list_providers(query.service_type, query.q, query.limit, query.cursor)
+        page = self.registry.list_providers(query.search(deactivated=False), query.limit, query.cursor)
         return pb.ListProvidersReply(items=map(_message, page.items), next_cursor=page.next_cursor or "")
+
+    def ReportHealth(
+        self,
+        request: pb.ReportHealthRequest,
+        context: RpcContext,  # noqa: ARG002
+    ) -> pb.ReportHealthReply:
+        self.registry.get_provider(request.provider_id)  # an unknown one is NOT_FOUND whatever is reported
+        report = parse(ReportedHealth, {"state": request.state, "at": request.at})
+        provider, changed = self.registry.report_health(request.provider_id, report.state, report.seen_at)
+        return pb.ReportHealthReply(health=_health(provider.health), changed=changed)
 
 
 def _message(provider: Provider) -> pb.Provider:
@@ -58,23 +69,17 @@ def _message(provider: Provider) -> pb.Provider:
         adapter=facts.adapter,
         base_url=facts.base_url,
         auth_type=facts.auth_type,
-        customer_params=[
-            pb.CustomerParam(
-                name=param.name,
-                label=param.label,
-                regex=param.regex,
-                min_length=param.min_length,
-                max_length=param.max_length,
-                optional=param.optional,
-                secret=param.secret,
-                example=param.example,
-            )
-            for param in facts.customer_params
-        ],
+        customer_params=[pb.CustomerParam(**asdict(param)) for param in facts.customer_params],
         created_at=rfc3339(provider.created_at),
         updated_at=rfc3339(provider.updated_at),
         version=provider.version,
+        deactivated=not provider.active,
+        health=_health(provider.health),
     )
+
+
+def _health(health: Health) -> pb.ProviderHealth:
+    return pb.ProviderHealth(state=health.state, since=rfc3339(health.since) if health.since else "")
 
 
 def build() -> ProvidersServicer:

@@ -1,24 +1,22 @@
 """What must hold of a utility before it stands in the registry. Each rule answers the errors that it found."""
 
-import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
+from functions.common.egress import Refused, Resolve, check_url
 from functions.common.errors import FieldError
-from functions.utility_provider_service.model import CustomerParam, ProviderFacts, is_provider_id
+from functions.common.patterns import UnusablePattern, compiled
+from functions.utility_provider_service.model import AuthType, CustomerParam, ProviderFacts, is_provider_id
 
 COUNTRY, CURRENCY = re.compile(r"[A-Z]{2}"), re.compile(r"[A-Z]{3}")
 TIME_ZONE = re.compile(r"UTC|[A-Za-z_]+(/[A-Za-z0-9_+-]+){1,2}")
 PARAM_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-# No user info, query, fragment, IPv6 literal or escaped character can stand in it.
-BASE_URL = re.compile(r"https?://[a-z0-9.-]+(?P<port>:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?")
-HIGHEST_PORT = 65_535
-PRIVATE_DOMAINS = frozenset({"localhost", "local", "internal", "localdomain", "lan", "home", "arpa"})
+# The path of a base URL that was checked otherwise: requests append to it.
+PLAIN_PATH = re.compile(r"[^/]+//[^/?]+(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*/?")
 
 
-def errors_in(facts: ProviderFacts, sandbox_origin: str) -> list[FieldError]:
+def errors_in(facts: ProviderFacts, sandbox_origin: str, resolve: Resolve | None = None) -> list[FieldError]:
     """Everything wrong with `facts`. `sandbox_origin`: the one that may be plain HTTP or private; empty: none."""
     return [
         *_form("provider_id", is_provider_id(facts.provider_id), "It must look like prv_northwind_power."),
@@ -27,7 +25,7 @@ def errors_in(facts: ProviderFacts, sandbox_origin: str) -> list[FieldError]:
         *_form("country", COUNTRY.fullmatch(facts.country), "It must be an ISO 3166-1 alpha-2 code, e.g. DE."),
         *_form("currency", CURRENCY.fullmatch(facts.currency), "It must be an ISO 4217 code, e.g. EUR."),
         *_form("time_zone", _is_time_zone(facts.time_zone), "It must be an IANA time zone, e.g. Europe/Berlin."),
-        *_base_url(facts.base_url, sandbox_origin),
+        *_how_reached(facts, sandbox_origin, resolve),
         *_customer_params(facts.customer_params),
     ]
 
@@ -58,34 +56,31 @@ def _is_time_zone(name: str) -> bool:
     return True
 
 
-def _base_url(url: str, sandbox_origin: str) -> Iterator[FieldError]:
-    matched = BASE_URL.fullmatch(url)
-    if not matched or int((matched["port"] or ":443")[1:]) > HIGHEST_PORT:
-        yield FieldError("base_url", "invalid", "It must be scheme, host and plain path: no user, query or fragment.")
+def _how_reached(facts: ProviderFacts, sandbox_origin: str, resolve: Resolve | None) -> Iterator[FieldError]:
+    if facts.linkable:
+        yield from _base_url(facts.base_url, sandbox_origin, resolve)
         return
-    parts = urlsplit(url)
-    if sandbox_origin and f"{parts.scheme}://{parts.netloc}" == sandbox_origin:
-        return
-    if parts.scheme != "https":
-        yield FieldError("base_url", "not_https", "It must be https.")
-    if not _is_public(parts.hostname or ""):
-        yield FieldError("base_url", "not_public", "It must name a host of the public internet.")
+    yield from _form("base_url", not facts.base_url, "A manual provider has none: leave it out.")
+    yield from _form("auth_type", facts.auth_type is AuthType.NONE, "It must be none: nobody logs in there.")
+    yield from _form("customer_params", not facts.customer_params, "It must be empty: nobody links there.")
 
 
-def _is_public(host: str) -> bool:
-    """Judged by the name alone; where it leads is judged when it is called."""
+def _base_url(url: str, sandbox_origin: str, resolve: Resolve | None) -> Iterator[FieldError]:
+    if not url:
+        yield FieldError("base_url", "missing", "This field is required, unless the adapter is manual.")
+        return
     try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        last_label = host.rstrip(".").rpartition(".")[2]
-        # A last label with a digit first is an address in disguise (0x7f.1, 127.1): no top-level domain begins so.
-        return "." in host.rstrip(".") and last_label.isidentifier() and last_label not in PRIVATE_DOMAINS
+        check_url(url, sandbox_origin, resolve)
+    except Refused as refused:
+        yield FieldError("base_url", refused.code, refused.message)
+        return
+    yield from _form("base_url", PLAIN_PATH.fullmatch(url), "Its path must be plain: no query, no . or .. in it.")
 
 
 def _customer_params(params: tuple[CustomerParam, ...]) -> Iterator[FieldError]:
     seen: set[str] = set()
     for index, param in enumerate(params):
-        path = f"customer_params.{index}"
+        path = f"customer_params[{index}]"
         yield from _form(f"{path}.name", PARAM_NAME.fullmatch(param.name), "It must look like account_number.")
         if param.name in seen:
             yield FieldError(f"{path}.name", "duplicate", "Another parameter has this name.")
@@ -93,14 +88,15 @@ def _customer_params(params: tuple[CustomerParam, ...]) -> Iterator[FieldError]:
         yield from _form(f"{path}.label", _printable(param.label), "A label has a visible character.")
         if param.min_length > param.max_length:
             yield FieldError(f"{path}.min_length", "invalid", "It may not be above max_length.")
-        yield from _example(path, param)
+        yield from _regex_and_example(path, param)
 
 
-def _example(path: str, param: CustomerParam) -> Iterator[FieldError]:
+def _regex_and_example(path: str, param: CustomerParam) -> Iterator[FieldError]:
+    """By the checker that linking uses: what passes here is never refused there."""
     try:
-        pattern = re.compile(param.regex, re.ASCII)
-    except (re.error, OverflowError, RecursionError) as error:
-        yield FieldError(f"{path}.regex", "invalid", f"It is no regular expression: {error}.")
+        pattern = compiled(param.regex, param.max_length)
+    except UnusablePattern as error:
+        yield FieldError(f"{path}.regex", "unusable", f"This regular expression is not admitted: {error}.")
         return
     if not param.min_length <= len(param.example) <= param.max_length:
         yield FieldError(f"{path}.example", "length", "It must keep to min_length and max_length.")

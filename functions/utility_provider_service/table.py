@@ -4,7 +4,7 @@ Index `by_name`: all of them in one partition, `registry`, sorted by `sort_name`
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import asdict
 
 from pynamodb.attributes import (
     BooleanAttribute,
@@ -23,6 +23,8 @@ from functions.utility_provider_service.model import (
     Adapter,
     AuthType,
     CustomerParam,
+    Health,
+    HealthState,
     Provider,
     ProviderFacts,
     ProviderId,
@@ -71,6 +73,9 @@ class ProviderItem(Model):
     base_url = UnicodeAttribute()
     auth_type = UnicodeAttribute()
     customer_params = ListAttribute(of=CustomerParamMap)
+    active = BooleanAttribute(default=True)
+    health_state = UnicodeAttribute(default=str(HealthState.UP))
+    health_since = UnicodeAttribute(null=True)
     version = NumberAttribute()
     created_at = UnicodeAttribute()
     updated_at = UnicodeAttribute()
@@ -101,15 +106,13 @@ class DynamoProviders:
             for item in self._item.by_name.query(REGISTRY, later):
                 yield _provider(item)
 
-    def move(self, provider_id: ProviderId, base_url: str, at: datetime) -> None:
-        changes = [ProviderItem.base_url.set(base_url), ProviderItem.updated_at.set(rfc3339(at))]
+    def replace(self, provider: Provider, version: int) -> bool:
         try:
             with translated():
-                self._item(provider_id).update(
-                    [*changes, ProviderItem.version.add(1)], condition=ProviderItem.provider_id.exists()
-                )
+                _item(self._item, provider).save(condition=ProviderItem.version == version)
         except ConditionFailed:
-            return
+            return False
+        return True
 
     def delete(self, provider_id: ProviderId) -> None:
         with translated():
@@ -117,7 +120,7 @@ class DynamoProviders:
 
 
 def _item(cls: type[ProviderItem], provider: Provider) -> ProviderItem:
-    facts = provider.facts
+    facts, health = provider.facts, provider.health
     return cls(
         facts.provider_id,
         registry=REGISTRY,
@@ -131,18 +134,12 @@ def _item(cls: type[ProviderItem], provider: Provider) -> ProviderItem:
         base_url=facts.base_url,
         auth_type=facts.auth_type,
         customer_params=[
-            CustomerParamMap(  # type: ignore[no-untyped-call]  # PynamoDB's own
-                name=param.name,
-                label=param.label,
-                regex=param.regex,
-                min_length=param.min_length,
-                max_length=param.max_length,
-                optional=param.optional,
-                secret=param.secret,
-                example=param.example,
-            )
+            CustomerParamMap(**asdict(param))  # type: ignore[no-untyped-call]  # PynamoDB's own
             for param in facts.customer_params
         ],
+        active=provider.active,
+        health_state=str(health.state),
+        health_since=rfc3339(health.since) if health.since else None,
         version=provider.version,
         created_at=rfc3339(provider.created_at),
         updated_at=rfc3339(provider.updated_at),
@@ -179,4 +176,6 @@ def _provider(item: ProviderItem) -> Provider:
         created_at=parse_rfc3339(item.created_at),
         updated_at=parse_rfc3339(item.updated_at),
         version=int(item.version),
+        active=item.active,
+        health=Health(HealthState(item.health_state), parse_rfc3339(item.health_since) if item.health_since else None),
     )

@@ -83,6 +83,7 @@ class ListProvidersRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    COUNTRY_FIELD_NUMBER: _builtins.int
     service_type: _builtins.str
     """Empty means all."""
     query: _builtins.str
@@ -90,6 +91,8 @@ class ListProvidersRequest(_message.Message):
     limit: _builtins.int
     """1 to 200."""
     cursor: _builtins.str
+    country: _builtins.str
+    """ISO 3166-1 alpha-2; empty means all."""
     def __init__(
         self,
         *,
@@ -97,10 +100,11 @@ class ListProvidersRequest(_message.Message):
         query: _builtins.str = ...,
         limit: _builtins.int = ...,
         cursor: _builtins.str = ...,
+        country: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "limit", b"limit", "query", b"query", "service_type", b"service_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country", b"country", "cursor", b"cursor", "limit", b"limit", "query", b"query", "service_type", b"service_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,7 +135,62 @@ class ListProvidersReply(_message.Message):
 Global___ListProvidersReply: _TypeAlias = ListProvidersReply  # noqa: Y015
 
 @_typing.final
+class ReportHealthRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    provider_id: _builtins.str
+    state: _builtins.str
+    """up, degraded or down."""
+    at: _builtins.str
+    """RFC 3339: when it was seen so."""
+    def __init__(
+        self,
+        *,
+        provider_id: _builtins.str = ...,
+        state: _builtins.str = ...,
+        at: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "provider_id", b"provider_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportHealthRequest: _TypeAlias = ReportHealthRequest  # noqa: Y015
+
+@_typing.final
+class ReportHealthReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEALTH_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """Whether this report changed it."""
+    @_builtins.property
+    def health(self) -> Global___ProviderHealth:
+        """What is known after the report."""
+
+    def __init__(
+        self,
+        *,
+        health: Global___ProviderHealth | None = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "health", b"health"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportHealthReply: _TypeAlias = ReportHealthReply  # noqa: Y015
+
+@_typing.final
 class Provider(_message.Message):
+    """A utility, and what it takes to link an account there."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PROVIDER_ID_FIELD_NUMBER: _builtins.int
@@ -158,7 +217,9 @@ class Provider(_message.Message):
     time_zone: _builtins.str
     """IANA name, e.g. "Europe/Berlin"."""
     adapter: _builtins.str
-    """Name of the adapter in bill_aggregation_service that speaks with this utility."""
+    """Name of the adapter in bill_aggregation_service that speaks with this utility. "manual": there is none, bills come
+    from files; it has no base_url and cannot be linked.
+    """
     base_url: _builtins.str
     auth_type: _builtins.str
     """"oauth_client_credentials", "basic", "api_key" or "none"."""

@@ -34,6 +34,7 @@ class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     pay_by: Card | Debit | None = None
     tags: list[str] = []
     holder: list[Credentials] = []
+    others: Annotated[list[Credentials], msgspec.Meta(max_length=2)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Query(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -127,12 +128,28 @@ def test_every_wrong_field_is_named_at_once() -> None:
     [
         ("provider_id", 1), ("provider_id", None), ("credentials", None), ("credentials", "text"), ("credentials", []),
         ("count", True), ("count", "5"), ("count", 1.5), ("count", 10**30), ("tags", "a"), ("tags", {"a": 1}),
-        ("pay_by", {"type": "cash"}), ("pay_by", {"type": "card"}), ("holder", [{"username": "a"}]),
-        ("holder", [{"username": "a", "password": "b", "c": 1}]),
+        ("pay_by", {"type": "cash"}), ("pay_by", {"type": "card"}), ("holder", "a"),
+        ("holder", {}), ("others", [{"username": "a", "password": "b"}] * 3),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_refused(field: str, value: object) -> None:
     assert errors_of({**GOOD, field: value}) == {field: "invalid"}
+
+
+@pytest.mark.parametrize("field", ["holder", "others"])
+def test_in_a_list_the_item_and_its_field_are_named(field: str) -> None:
+    items = [{"username": "a", "password": "b"}, {"username": "", "c": 1}, 7]
+    assert errors_of({**GOOD, field: items}) == {
+        f"{field}[1].username": "invalid", f"{field}[1].password": "missing", f"{field}[1].c": "unknown",
+        f"{field}[2]": "invalid",
+    }  # fmt: skip
+    assert parse(Body, {**GOOD, "holder": items[:1]}).holder == [Credentials(username="a", password="b")]
+
+
+def test_a_long_list_of_nonsense_makes_no_large_answer() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse(Body, {**GOOD, "holder": [7] * 100_000})
+    assert len(refused.value.errors) == MAX_ERRORS
 
 
 def test_a_null_is_fine_where_the_field_is_optional() -> None:

@@ -1,8 +1,7 @@
 """A registry in a dictionary, and a utility that passes every rule."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from functions.utility_provider_service.model import (
     Adapter,
@@ -27,9 +26,25 @@ FACTS = ProviderFacts(
     auth_type=AuthType.API_KEY,
     customer_params=(
         CustomerParam(name="account_number", label="Account number", regex="[0-9]{6}", max_length=6, example="123456"),
-        CustomerParam(name="pin", label="PIN", min_length=0, max_length=4, optional=True, secret=True, example=""),
+        CustomerParam(name="pin", label="PIN", max_length=4, optional=True, secret=True, example="1234"),
     ),
 )
+
+
+FILES = replace(
+    FACTS,
+    provider_id=ProviderId("prv_files"),
+    name="Files",
+    adapter=Adapter.MANUAL,
+    base_url="",
+    auth_type=AuthType.NONE,
+    customer_params=(),
+)
+
+
+def public(host: str) -> Sequence[str]:
+    """A resolver that knows every name, but for those below `inside.example.com`, which lead home."""
+    return ("127.0.0.1",) if host.endswith("inside.example.com") else ("93.184.215.14",)
 
 
 def named(provider_id: str, name: str, *service_types: ServiceType) -> ProviderFacts:
@@ -41,6 +56,8 @@ def named(provider_id: str, name: str, *service_types: ServiceType) -> ProviderF
 class FakeProviders:
     def __init__(self) -> None:
         self.providers: dict[ProviderId, Provider] = {}
+        self.interruptions: list[Callable[[], object]] = []
+        """What others do in the moment before something is replaced, one for each time."""
 
     def create(self, provider: Provider) -> bool:
         if provider.facts.provider_id in self.providers:
@@ -56,10 +73,14 @@ class FakeProviders:
             if provider.sort_name > after:
                 yield provider
 
-    def move(self, provider_id: ProviderId, base_url: str, at: datetime) -> None:
-        provider = self.providers[provider_id]
-        facts = replace(provider.facts, base_url=base_url)
-        self.providers[provider_id] = replace(provider, facts=facts, updated_at=at, version=provider.version + 1)
+    def replace(self, provider: Provider, version: int) -> bool:
+        if self.interruptions:
+            self.interruptions.pop(0)()
+        present = self.providers.get(provider.facts.provider_id)
+        if present is None or present.version != version:
+            return False
+        self.providers[provider.facts.provider_id] = provider
+        return True
 
     def delete(self, provider_id: ProviderId) -> None:
         self.providers.pop(provider_id, None)

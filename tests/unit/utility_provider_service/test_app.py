@@ -6,11 +6,12 @@ import pytest
 
 from functions.utility_provider_service import bootstrap
 from functions.utility_provider_service.app import app
-from functions.utility_provider_service.model import ServiceType
+from functions.utility_provider_service.model import HealthState, ServiceType
 from functions.utility_provider_service.service import Registry
 from tests.support.fakes import FakeClock
 from tests.support.http import Result, configure, request, token
-from tests.unit.utility_provider_service.fakes import FACTS, FakeProviders, named
+from tests.support.ssrf import REFUSED
+from tests.unit.utility_provider_service.fakes import FACTS, FakeProviders, named, public
 
 BODY: dict[str, Any] = {
     "provider_id": "prv_alpine_power",
@@ -29,7 +30,7 @@ PARAM = {"name": "account_number", "label": "Account", "example": "42"}
 
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
-    registry = Registry(FakeProviders(), FakeClock())
+    registry = Registry(FakeProviders(), FakeClock(), resolve=public)
     monkeypatch.setattr(bootstrap, "registry", lambda: registry)
     registry.create_provider(FACTS)
     registry.create_provider(named("prv_gas", "Gas", ServiceType.GAS))
@@ -46,10 +47,23 @@ def listed(**query: str) -> Result:
     return request(app, "GET", "/providers", query=query, bearer=token())
 
 
+def admin() -> str:
+    return token("usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC", "admin")
+
+
 def create(body: object, *roles: str) -> Result:
-    return request(
-        app, "POST", "/providers", body, bearer=token("usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC", *(roles or ("admin",)))
-    )
+    bearer = token("usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC", *(roles or ("admin",)))
+    return request(app, "POST", "/providers", body, bearer=bearer)
+
+
+def change(method: str, body: object = None, *, provider_id: str = "prv_river_water", if_match: str = "") -> Result:
+    headers = {"if-match": if_match} if if_match else {}
+    path = {"provider_id": provider_id}
+    return request(app, method, "/providers/{provider_id}", body, path=path, bearer=admin(), headers=headers)
+
+
+def patch(body: object, **more: str) -> Result:
+    return change("PATCH", body, **more)
 
 
 def test_get_provider() -> None:
@@ -62,16 +76,16 @@ def test_get_provider() -> None:
         "customer_params": [
             {"name": "account_number", "label": "Account number", "regex": "[0-9]{6}", "min_length": 1, "max_length": 6,
              "optional": False, "secret": False, "example": "123456"},
-            {"name": "pin", "label": "PIN", "regex": "", "min_length": 0, "max_length": 4, "optional": True,
-             "secret": True, "example": ""},
+            {"name": "pin", "label": "PIN", "regex": "", "min_length": 1, "max_length": 4, "optional": True,
+             "secret": True, "example": "1234"},
         ],
+        "linkable": True, "active": True, "health": {"state": "up", "since": None},
     }  # fmt: skip
 
 
 def test_only_administrators_see_how_a_utility_is_reached() -> None:
-    admin = token("usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC", "admin")
-    assert get("prv_river_water", admin).json["base_url"] == FACTS.base_url
-    everything = request(app, "GET", "/providers", bearer=admin)
+    assert get("prv_river_water", admin()).json["base_url"] == FACTS.base_url
+    everything = request(app, "GET", "/providers", bearer=admin())
     assert all(item["base_url"] for item in everything.json["items"])
     assert "example.com" not in listed().text
 
@@ -99,6 +113,8 @@ def test_pages() -> None:
 def test_filters() -> None:
     assert [item["provider_id"] for item in listed(service_type="waste").json["items"]] == ["prv_river_water"]
     assert [item["provider_id"] for item in listed(q="gA").json["items"]] == ["prv_gas"]
+    assert [item["provider_id"] for item in listed(country="GB", q="gas").json["items"]] == ["prv_gas"]
+    assert listed(country="DE").json["items"] == []
     assert listed(q="nothing").json == {"items": [], "next_cursor": None}
 
 
@@ -106,7 +122,7 @@ def test_filters() -> None:
     ("name", "value"),
     [
         ("limit", "0"), ("limit", "201"), ("limit", "ten"), ("service_type", "magic"), ("cursor", "nonsense"),
-        ("q", "x" * 101), ("sort", "name"),
+        ("q", "x" * 101), ("sort", "name"), ("country", "de"), ("country", "DEU"), ("country", ""),
     ],
 )  # fmt: skip
 def test_a_query_at_fault_is_named(name: str, value: str) -> None:
@@ -133,6 +149,11 @@ def test_an_id_may_be_left_out() -> None:
 
 def test_others_do_not_create() -> None:
     assert create(BODY, "user").status == 403
+    for method, body in (("PATCH", {"name": "x"}), ("DELETE", None)):
+        path = {"provider_id": "prv_river_water"}
+        assert request(app, method, "/providers/{provider_id}", body, path=path, bearer=token()).status == 403
+        assert request(app, method, "/providers/{provider_id}", body, path=path).status == 401
+    assert get("prv_river_water").json["name"] == "River Water"
     assert create({}, "user").status == 403
     assert request(app, "POST", "/providers", BODY).status == 401
 
@@ -149,9 +170,13 @@ def test_others_do_not_create() -> None:
         ({"adapter": "telepathy"}, "adapter"),
         ({"base_url": "http://169.254.169.254/latest"}, "base_url"),
         ({"auth_type": "trust"}, "auth_type"),
-        ({"customer_params": [{**PARAM, "regex": "[0-9]{3}"}]}, "customer_params.0.example"),
-        ({"customer_params": [PARAM, {**PARAM, "name": "b", "regex": "["}]}, "customer_params.1.regex"),
-        ({"customer_params": [{**PARAM, "max_length": 1}]}, "customer_params.0.example"),
+        ({"customer_params": [{**PARAM, "regex": "[0-9]{3}"}]}, "customer_params[0].example"),
+        ({"customer_params": [PARAM, {**PARAM, "name": "b", "regex": "["}]}, "customer_params[1].regex"),
+        ({"customer_params": [{**PARAM, "regex": "([0-9]+)+"}]}, "customer_params[0].regex"),
+        ({"customer_params": [{**PARAM, "max_length": 1}]}, "customer_params[0].example"),
+        ({"customer_params": [{**PARAM, "min_length": 9, "max_length": 8}]}, "customer_params[0].min_length"),
+        ({"customer_params": [PARAM, PARAM]}, "customer_params[1].name"),
+        ({"adapter": "manual"}, "base_url"),
         ({"owner": "me"}, "owner"),
     ],
 )
@@ -163,14 +188,132 @@ def test_a_field_at_fault_is_named(change: dict[str, object], field: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "param",
-    [{"name": "x"}, {**PARAM, "regex": "x" * 201}, {**PARAM, "max_length": 201}, {**PARAM, "min_length": -1}, 7],
-)
-def test_an_ill_typed_param_is_refused(param: object) -> None:
-    answer = create({**BODY, "customer_params": [param]})
-    assert answer.status == 422
-    assert all(name.startswith("customer_params") for name in answer.fields)
+    ("param", "field"),
+    [
+        ({"name": "x", "label": "x"}, "[0].example"), ({**PARAM, "regex": "x" * 201}, "[0].regex"),
+        ({**PARAM, "max_length": 201}, "[0].max_length"), ({**PARAM, "min_length": 0}, "[0].min_length"),
+        ({**PARAM, "secret": "yes"}, "[0].secret"), ({**PARAM, "pattern": "x"}, "[0].pattern"), (7, "[0]"),
+    ],
+)  # fmt: skip
+def test_an_ill_typed_param_is_refused(param: object, field: str) -> None:
+    for answer in (create({**BODY, "customer_params": [param]}), patch({"customer_params": [param]})):
+        assert (answer.status, answer.fields) == (422, {f"customer_params{field}"})
 
 
 def test_everything_missing_is_named() -> None:
-    assert create({}).fields == BODY.keys() - {"provider_id"}
+    assert create({}).fields == BODY.keys() - {"provider_id", "base_url"}
+    missing = create({name: value for name, value in BODY.items() if name != "base_url"})
+    assert (missing.status, missing.json["errors"][0]["code"]) == (422, "missing")
+    assert missing.fields == {"base_url"}
+
+
+def test_a_manual_provider_needs_no_base_url() -> None:
+    body = {**BODY, "adapter": "manual", "auth_type": "none", "customer_params": [], "base_url": ""}
+    for answer in (create(body), create({**body, "provider_id": "prv_two"} | {"base_url": ""})):
+        assert (answer.status, answer.json["linkable"]) == (201, False)
+
+
+INSIDE = {"https://rebind.inside.example.com/": "not_public"}
+
+
+@pytest.mark.parametrize(("base_url", "code"), {**REFUSED, **INSIDE, "": "missing"}.items())
+def test_no_provider_leads_inside(base_url: str, code: str) -> None:
+    """Server-side request forgery: where the platform calls is judged when entered and when changed."""
+    for answer in (create({**BODY, "base_url": base_url}), patch({"base_url": base_url})):
+        assert (answer.status, answer.fields) == (422, {"base_url"})
+        [error] = answer.json["errors"]
+        assert error["code"] == code
+        assert error["message"].endswith(".")
+    assert get("prv_alpine_power").status == 404
+    assert get("prv_river_water", admin()).json["base_url"] == FACTS.base_url
+
+
+def test_an_administrator_changes_one_thing() -> None:
+    before = get("prv_river_water", admin())
+    answer = patch({"name": " Stream Water "})
+    assert answer.status == 200
+    assert answer.json == {**before.json, "name": "Stream Water", "version": 2}
+    assert (before.headers["ETag"], answer.headers["ETag"]) == ('"1"', '"2"')
+    assert get("prv_river_water").headers["ETag"] == '"2"'
+
+
+def test_each_field_can_be_changed() -> None:
+    param = {**PARAM, "regex": "[0-9]+", "min_length": 2, "max_length": 9, "optional": True, "secret": True}
+    changes: dict[str, Any] = {
+        "service_types": ["internet", "phone"], "country": "DE", "currency": "EUR", "time_zone": "Europe/Berlin",
+        "adapter": "csv_statement", "base_url": "https://new.example.com/v3", "auth_type": "basic",
+        "customer_params": [param], "name": "Other", "active": False,
+    }  # fmt: skip
+    answer = patch(changes)
+    assert answer.status == 200
+    assert {name: answer.json[name] for name in changes} == changes
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": None}, "name"), ({"name": " "}, "name"), ({"provider_id": "prv_other"}, "provider_id"),
+        ({"version": 7}, "version"), ({"active": "no"}, "active"), ({"service_types": []}, "service_types"),
+        ({"service_types": ["gas", "gas"]}, "service_types"), ({"country": "Ireland"}, "country"),
+        ({"customer_params": [{**PARAM, "regex": "("}]}, "customer_params[0].regex"),
+        ({"adapter": "manual"}, "base_url"), ({"health": {"state": "down"}}, "health"),
+    ],
+)  # fmt: skip
+def test_a_change_at_fault_is_named(body: object, field: str) -> None:
+    answer = patch(body)
+    assert answer.status == 422
+    assert field in answer.fields
+    assert get("prv_river_water").json["version"] == 1
+
+
+def test_an_unknown_provider_is_404_whatever_the_body_says() -> None:
+    assert patch({"name": 7}, provider_id="prv_unknown").status == 404
+    assert change("DELETE", provider_id="prv_unknown").status == 404
+
+
+def test_who_has_seen_an_older_version_is_told() -> None:
+    assert patch({"country": "IE"}, if_match='"1"').status == 200
+    for answer in (patch({"country": "FR"}, if_match='"1"'), change("DELETE", if_match='"1"')):
+        assert (answer.status, answer.json["code"]) == (412, "precondition_failed")
+        assert answer.headers["ETag"] == '"2"'
+    assert get("prv_river_water").json["country"] == "IE"
+    assert patch({"country": "FR"}, if_match='"1", "2"').status == 200
+    assert change("DELETE", if_match="*").status == 204
+
+
+def test_who_has_the_newest_copy_is_told() -> None:
+    path = {"provider_id": "prv_river_water"}
+    known = request(app, "GET", "/providers/{provider_id}", path=path, bearer=token(), headers={"if-none-match": '"1"'})
+    assert (known.status, known.text) == (304, "")
+    tag = listed().headers["ETag"]
+    assert request(app, "GET", "/providers", bearer=token(), headers={"if-none-match": tag}).status == 304
+    patch({"name": "Stream Water"})
+    assert request(app, "GET", "/providers", bearer=token(), headers={"if-none-match": tag}).status == 200
+
+
+def test_a_created_provider_has_a_tag() -> None:
+    assert create(BODY).headers["ETag"] == '"1"'
+
+
+def test_out_of_service_only_administrators_see_it() -> None:
+    for _ in range(2):
+        answer = change("DELETE")
+        assert (answer.status, answer.text) == (204, "")
+    assert get("prv_river_water").status == 404
+    assert [item["provider_id"] for item in listed().json["items"]] == ["prv_gas"]
+
+    seen = get("prv_river_water", admin())
+    assert (seen.status, seen.json["active"]) == (200, False)
+    everything = request(app, "GET", "/providers", bearer=admin()).json["items"]
+    assert {item["provider_id"]: item["active"] for item in everything} == {"prv_gas": True, "prv_river_water": False}
+
+    assert patch({"active": True}).json["active"] is True
+    assert get("prv_river_water").status == 200
+
+
+def test_health_is_shown(registry: Registry) -> None:
+    registry.report_health("prv_river_water", HealthState.DEGRADED, FakeClock().now())
+    health = {"state": "degraded", "since": "2026-03-15T12:00:00.000Z"}
+    answer = get("prv_river_water")
+    assert (answer.json["health"], answer.headers["ETag"]) == (health, '"2"')
+    assert listed(q="river").json["items"][0]["health"] == health

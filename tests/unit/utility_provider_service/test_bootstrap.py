@@ -1,4 +1,4 @@
-"""What is built from the environment, and the migration that enters the sandbox's utilities."""
+"""What is built from the environment, and the migrations that enter utilities."""
 
 import importlib
 from collections.abc import Iterator
@@ -9,9 +9,11 @@ from moto import mock_aws
 from functions.common.errors import InvalidInput
 from functions.common.migration import MigrationContext
 from functions.utility_provider_service import bootstrap
+from functions.utility_provider_service.model import ServiceType
 from functions.utility_provider_service.table import ProviderItem
 
 migration = importlib.import_module("functions.utility_provider_service.migrations.0001_sandbox_providers")
+files = importlib.import_module("functions.utility_provider_service.migrations.0002_green_button_file")
 ORIGIN = "http://localhost:4566"
 
 
@@ -72,3 +74,15 @@ def test_a_sandbox_at_another_origin_than_the_functions_accept_is_refused(monkey
     bootstrap.registry.cache_clear()
     with pytest.raises(InvalidInput):
         migration.up(context())
+
+
+def test_the_provider_of_imported_files_is_entered_everywhere() -> None:
+    for _ in range(2):
+        files.up(context(sandbox="false"))
+    [provider] = bootstrap.registry().list_providers().items
+    assert provider.facts == files.FILES
+    assert (provider.facts.provider_id, provider.facts.linkable) == ("prv_green_button", False)
+    assert provider.facts.service_types == tuple(ServiceType)
+    for _ in range(2):
+        files.down(context(sandbox="false"))
+    assert places() == {}

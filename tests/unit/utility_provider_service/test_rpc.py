@@ -10,14 +10,19 @@ from functions.utility_provider_service import bootstrap, rpc
 from functions.utility_provider_service.model import ServiceType
 from functions.utility_provider_service.service import Registry
 from tests.support.fakes import FakeClock, LoopbackChannel
-from tests.unit.utility_provider_service.fakes import FACTS, FakeProviders, named
+from tests.unit.utility_provider_service.fakes import FACTS, FakeProviders, named, public
 
 
 @pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
-    registry = Registry(FakeProviders(), FakeClock())
+def registry() -> Registry:
+    registry = Registry(FakeProviders(), FakeClock(), resolve=public)
     registry.create_provider(FACTS)
     registry.create_provider(named("prv_gas", "Gas", ServiceType.GAS))
+    return registry
+
+
+@pytest.fixture
+def stub(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Stub:
     monkeypatch.setattr(bootstrap, "registry", lambda: registry)
     return Stub(rpc.SERVICE, LoopbackChannel(LambdaRpcHandler(rpc.SERVICE, rpc.build)))
 
@@ -39,11 +44,14 @@ def test_get_provider(stub: Stub) -> None:
                 name="account_number", label="Account number", regex="[0-9]{6}", min_length=1, max_length=6,
                 example="123456",
             ),
-            pb.CustomerParam(name="pin", label="PIN", max_length=4, optional=True, secret=True),
+            pb.CustomerParam(
+                name="pin", label="PIN", min_length=1, max_length=4, optional=True, secret=True, example="1234"
+            ),
         ],
         created_at="2026-03-15T12:00:00.000Z",
         updated_at="2026-03-15T12:00:00.000Z",
         version=1,
+        health=pb.ProviderHealth(state="up"),
     )  # fmt: skip
 
 
@@ -74,10 +82,62 @@ def test_list_providers(stub: Stub) -> None:
     assert [item.provider_id for item in found.items] == ["prv_river_water"]
 
 
+def test_list_providers_of_a_country(stub: Stub) -> None:
+    def found(country: str) -> int:
+        request = pb.ListProvidersRequest(country=country)
+        return len(stub.call("ListProviders", request, pb.ListProvidersReply).items)
+
+    assert (found("GB"), found("DE")) == (2, 0)
+
+
+def test_a_provider_out_of_service(stub: Stub, registry: Registry) -> None:
+    """Its links are told; nobody else finds it."""
+    registry.deactivate_provider("prv_gas")
+    assert stub.call("GetProvider", pb.GetProviderRequest(provider_id="prv_gas"), pb.Provider).deactivated
+    exists = stub.call("ProviderExists", pb.ProviderExistsRequest(provider_id="prv_gas"), pb.ProviderExistsReply)
+    assert not exists.exists
+    everything = stub.call("ListProviders", pb.ListProvidersRequest(), pb.ListProvidersReply)
+    assert [item.provider_id for item in everything.items] == ["prv_river_water"]
+
+
+def report(stub: Stub, state: str, at: str, provider_id: str = "prv_gas") -> pb.ReportHealthReply:
+    request = pb.ReportHealthRequest(provider_id=provider_id, state=state, at=at)
+    return stub.call("ReportHealth", request, pb.ReportHealthReply)
+
+
+def test_report_health(stub: Stub) -> None:
+    down = pb.ProviderHealth(state="down", since="2026-03-15T11:30:00.000Z")
+    first, again = (report(stub, "down", "2026-03-15T11:30:00Z") for _ in range(2))
+    late = report(stub, "up", "2026-03-15T11:29:59+00:00")
+    assert (first.health, first.changed) == (down, True)
+    assert [(reply.health, reply.changed) for reply in (again, late)] == [(down, False)] * 2
+    provider = stub.call("GetProvider", pb.GetProviderRequest(provider_id="prv_gas"), pb.Provider)
+    assert (provider.health, provider.version) == (down, 2)
+
+
+@pytest.mark.parametrize(
+    ("state", "at", "field"),
+    [
+        ("asleep", "2026-03-15T11:30:00Z", "state"), ("", "2026-03-15T11:30:00Z", "state"), ("up", "yesterday", "at"),
+        ("up", "", "at"), ("up", "2026-03-15T11:30:00", "at"), ("up", "2026-03-15T13:00:00Z", "at"),
+    ],
+)  # fmt: skip
+def test_a_report_at_fault_is_named(stub: Stub, state: str, at: str, field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        report(stub, state, at)
+    assert [error.field for error in refused.value.errors] == [field]
+
+
+def test_a_report_of_an_unknown_provider_is_not_found(stub: Stub) -> None:
+    with pytest.raises(NotFound):
+        report(stub, "asleep", "", "prv_unknown")
+
+
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
         (pb.ListProvidersRequest(service_type="magic"), "service_type"),
+        (pb.ListProvidersRequest(country="uk"), "country"),
         (pb.ListProvidersRequest(limit=201), "limit"),
         (pb.ListProvidersRequest(limit=-1), "limit"),
         (pb.ListProvidersRequest(cursor="nonsense"), "cursor"),

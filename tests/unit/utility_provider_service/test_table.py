@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from functions.common.errors import Unavailable
-from functions.utility_provider_service.model import Provider, ProviderId
+from functions.utility_provider_service.model import Health, HealthState, Provider, ProviderId
 from functions.utility_provider_service.table import DynamoProviders, ProviderItem
 from tests.unit.utility_provider_service.fakes import FACTS, named
 
@@ -41,17 +41,37 @@ def test_they_come_by_name(providers: DynamoProviders) -> None:
     assert list(providers.by_name(found[-1].sort_name)) == []
 
 
-def test_a_provider_moves(providers: DynamoProviders) -> None:
-    later = NOW + timedelta(hours=1)
+def test_a_provider_is_replaced_by_version(providers: DynamoProviders) -> None:
     providers.create(PROVIDER)
-    providers.move(FACTS.provider_id, "https://new.example.com", later)
-    moved = replace(PROVIDER, facts=replace(FACTS, base_url="https://new.example.com"), updated_at=later, version=2)
-    assert providers.get(FACTS.provider_id) == moved
+    later = NOW + timedelta(hours=1)
+    facts = replace(FACTS, name="Stream Water", base_url="https://new.example.com")
+    health = Health(HealthState.DOWN, later)
+    changed = replace(PROVIDER, facts=facts, updated_at=later, version=2, active=False, health=health)
+
+    assert providers.replace(changed, 1)
+    assert providers.get(FACTS.provider_id) == changed
+    assert not providers.replace(replace(changed, facts=FACTS), 1)
+    assert providers.get(FACTS.provider_id) == changed
+    assert list(providers.by_name("")) == [changed]
+    assert providers.replace(replace(PROVIDER, version=3), 2)
+    assert providers.get(FACTS.provider_id) == replace(PROVIDER, version=3)
 
 
-def test_moving_what_is_not_there_enters_nothing(providers: DynamoProviders) -> None:
-    providers.move(FACTS.provider_id, "https://new.example.com", NOW)
+def test_replacing_what_is_not_there_enters_nothing(providers: DynamoProviders) -> None:
+    assert not providers.replace(PROVIDER, 1)
     assert providers.get(FACTS.provider_id) is None
+
+
+def test_an_item_from_before_is_active_and_up(providers: DynamoProviders) -> None:
+    """Written when there was neither."""
+    providers.create(PROVIDER)
+    boto3.client("dynamodb").update_item(
+        TableName="providers",
+        Key={"provider_id": {"S": FACTS.provider_id}},
+        UpdateExpression="REMOVE active, health_state",
+    )
+    assert providers.get(FACTS.provider_id) == PROVIDER
+    assert providers.replace(replace(PROVIDER, version=2), 1)
 
 
 def test_a_deleted_provider_leaves_the_list(providers: DynamoProviders) -> None:
