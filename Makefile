@@ -47,8 +47,14 @@ seed: $(READY) ## make a demo user with linked accounts, through the API
 	@$(INFRA) seed
 admin: $(READY) ## give a user the role admin (EMAIL=…)
 	@$(INFRA) admin
+dlq: $(READY) ## list the messages that the workers gave up, with their reasons (LIMIT=20 of each queue)
+	@$(INFRA) dlq
+redrive: $(READY) ## give them back to their queue, once what was wrong is mended (QUEUE=RefreshQueue LIMIT=10)
+	@$(INFRA) redrive
 invoke: $(READY) ## run one function in a container by sam local invoke (FN=BillApi EVENT=tests/events/….json)
 	@$(INFRA) invoke
+grpc: $(READY) ## serve the RPC contracts by real gRPC (PORT=50051 HOST=127.0.0.1 CREDENTIALS=1), until Ctrl-C
+	@$(INFRA) grpc
 test: $(READY) ## unit, contract and integration tests; starts and stops what they need
 	@$(INFRA) test
 test-unit: $(READY) ## unit and contract tests, with the coverage limit
@@ -57,12 +63,14 @@ test-integration: $(READY) ## integration tests against the running platform, or
 	@$(INFRA) test integration
 fuzz: $(READY) ## Schemathesis against the running platform and its OpenAPI document (CASES=1000 at least)
 	@$(INFRA) fuzz
-lint: $(READY) ## ruff, mypy, the template, and that generated files are up to date
+lint: $(READY) ## ruff, mypy, the template, buf on the contracts, and that generated files are up to date
 	@$(INFRA) lint
 format: $(READY) ## format the code and mend what ruff can mend
 	@$(INFRA) format
 protos: $(READY) ## generate code from functions/contracts/rpc/*.proto
 	@$(INFRA) protos
+protos-release: $(READY) ## publish the contracts as they are: from then on what breaks them fails `make lint`
+	@$(INFRA) protos-release
 docs: $(READY) ## generate the reference documents
 	@$(INFRA) docs
 bench: $(READY) ## artefact sizes, cold starts and the other budgets

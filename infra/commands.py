@@ -80,6 +80,27 @@ def grpc(settings: Settings, *, credentials: bool) -> None:
 
 
 @main.command()
+@click.option("--limit", envvar="LIMIT", default=20, show_default=True, help="At most so many of each queue.")
+@click.pass_obj
+def dlq(settings: Settings, limit: int) -> None:
+    """List the messages that the workers gave up, with their reasons."""
+    from infra import dead_letters
+
+    dead_letters.show(settings, limit)
+
+
+@main.command()
+@click.option("--queue", envvar="QUEUE", default="", help="Logical id of the queue they came from.")
+@click.option("--limit", envvar="LIMIT", default=100_000, show_default=True, help="At most so many.")
+@click.pass_obj
+def redrive(settings: Settings, queue: str, limit: int) -> None:
+    """Give the messages that were given up back to their queue."""
+    from infra import dead_letters
+
+    dead_letters.redrive(settings, queue, limit)
+
+
+@main.command()
 @click.argument("parts", nargs=-1, type=click.Choice(["unit", "contract", "integration"]))
 @click.option("--pytest", "arguments", envvar="ARGS", default="", help="More options for pytest.")
 @click.pass_obj

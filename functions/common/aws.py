@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_ses import SESClient
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
 
 _building = threading.Lock()
 """boto3 may not build two clients at a time, and a fan-out's first calls come together."""
@@ -43,6 +44,15 @@ def sns() -> "SNSClient":
 
     with _building:
         return boto3.client("sns", config=Config(connect_timeout=2, read_timeout=5))
+
+
+@functools.cache
+def sqs() -> "SQSClient":
+    import boto3
+    from botocore.config import Config
+
+    with _building:
+        return boto3.client("sqs", config=Config(connect_timeout=2, read_timeout=5))
 
 
 @functools.cache

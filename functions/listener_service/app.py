@@ -12,17 +12,17 @@ app = Chalice(app_name="listener-service", configure_logs=False, env={})
 
 @app.on_sqs_message(queue="RefreshQueue", batch_size=10, name="refresh")
 def refresh(event: SQSEvent) -> BatchResponse:
-    return process_batch("refresh", event, bootstrap.refreshing().refresh)
+    return process_batch("refresh", event, bootstrap.refreshing().refresh, bootstrap.dead_letters())
 
 
 @app.on_sqs_message(queue="ProjectionQueue", batch_size=10, name="project")
 def project(event: SQSEvent) -> BatchResponse:
-    return process_batch("project", event, bootstrap.projecting().project)
+    return process_batch("project", event, bootstrap.projecting().project, bootstrap.dead_letters())
 
 
 @app.on_sqs_message(queue="PurgeQueue", batch_size=10, name="purge")
 def purge(event: SQSEvent) -> BatchResponse:
-    return process_batch("purge", event, bootstrap.purging().purge)
+    return process_batch("purge", event, bootstrap.purging().purge, bootstrap.dead_letters())
 
 
 @app.schedule("rate(1 minute)", name="sweep")

@@ -4,7 +4,9 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+from functions.common import aws
 from functions.common.clock import SystemClock
+from functions.common.dead_letters import DeadLetterQueue
 from functions.common.publisher import BrokerPublisher
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import load
@@ -44,6 +46,21 @@ class SweepSettings:
     rpc_bills: str
     rpc_broker: str
     rpc_users: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterSettings:
+    """Every worker."""
+
+    dead_letter_queue_url: str
+    max_deliveries: int
+    """The `maxReceiveCount` of the worker's queue."""
+
+
+@cache
+def dead_letters() -> DeadLetterQueue:
+    settings = load(DeadLetterSettings, os.environ)
+    return DeadLetterQueue(settings.dead_letter_queue_url, settings.max_deliveries, SystemClock(), aws.sqs)
 
 
 @cache

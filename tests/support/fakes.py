@@ -1,7 +1,8 @@
 """Fakes of 10 to 30 lines for what the code abstracts: clock, publisher, RPC channel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from functions.common.errors import Unavailable
 from functions.common.rpc.envelope import Call, Reply
@@ -59,3 +60,17 @@ class LoopbackChannel:
     def post(self, call: Call) -> None:
         """Carried out at once, but nobody learns what became of it."""
         self.invoke(call)
+
+
+class FakeDeadLetters:
+    """What was given up, by message id. `full`: takes nothing more."""
+
+    def __init__(self, max_deliveries: int = 5) -> None:
+        self.max_deliveries = max_deliveries
+        self.reasons: dict[str, str] = {}
+        self.full = False
+
+    def bury(self, record: Mapping[str, Any], handler: str, reason: str) -> bool:
+        if not self.full:
+            self.reasons[record["messageId"]] = reason
+        return not self.full

@@ -24,7 +24,7 @@ from functions.contracts.rpc.common_pb2 import (
 )
 from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, USERS
 from functions.listener_service.service import Projecting, Purging, Refreshing, Sweeping
-from tests.support.fakes import FakeClock, FakePublisher, LoopbackChannel
+from tests.support.fakes import FakeClock, FakeDeadLetters, FakePublisher, LoopbackChannel
 
 
 class Holder:
@@ -124,6 +124,7 @@ class World:
         self.bills, self.broker = FakeBills(self.purges), FakeBroker(self.purges)
         self.accounts, self.users = FakeAccounts(self.purges), FakeUsers(self.purges)
         self.publisher = FakePublisher()
+        self.dead_letters = FakeDeadLetters()
         self.bills_channel = LoopbackChannel(LambdaRpcHandler(BILLS, lambda: self.bills))
         bills = Stub(BILLS, self.bills_channel)
         broker = Stub(BROKER, LoopbackChannel(LambdaRpcHandler(BROKER, lambda: self.broker)))

@@ -25,6 +25,7 @@ def _wired(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "projecting", lambda: world.projecting)
     monkeypatch.setattr(bootstrap, "purging", lambda: world.purging)
     monkeypatch.setattr(bootstrap, "sweeping", lambda: world.sweeping)
+    monkeypatch.setattr(bootstrap, "dead_letters", lambda: world.dead_letters)
 
 
 def asked(link_id: str) -> CloudEvent:
@@ -58,8 +59,10 @@ def test_poison_does_not_take_the_batch_along(world: World) -> None:
         unfit,
     ]
 
-    assert failures(listener.refresh(sqs_event(bodies), FakeContext())) == ["msg-0", "msg-1", "msg-3"]
-    assert failures(listener.project(sqs_event(bodies), FakeContext())) == ["msg-0", "msg-1", "msg-2", "msg-3"]
+    assert failures(listener.refresh(sqs_event(bodies), FakeContext())) == []
+    assert sorted(world.dead_letters.reasons) == ["msg-0", "msg-1", "msg-3"]
+    assert failures(listener.project(sqs_event(bodies), FakeContext())) == []
+    assert sorted(world.dead_letters.reasons) == ["msg-0", "msg-1", "msg-2", "msg-3"]
     assert sorted(world.bills.refreshed) == ["l", "lnk_2"]
     assert [request.link_id for request in world.bills.projected] == ["l"]
 
@@ -92,9 +95,10 @@ def test_purge_reports_only_what_failed(world: World) -> None:
     world.broker.purge_error = Unavailable("down")
     deleted = wrap(UserDeletedV1(user_id="usr_1"), FakeClock().now())
 
-    assert failures(listener.purge(sqs_event([deleted, "poison"]), FakeContext())) == ["msg-0", "msg-1"]
+    assert failures(listener.purge(sqs_event([deleted, "poison"]), FakeContext())) == ["msg-0"]
+    assert list(world.dead_letters.reasons) == ["msg-1"]
     world.broker.purge_error = None
-    assert failures(listener.purge(sqs_event([deleted, "poison"]), FakeContext())) == ["msg-1"]
+    assert failures(listener.purge(sqs_event([deleted]), FakeContext())) == []
 
 
 def test_sweep_answers_its_counts(world: World) -> None:
