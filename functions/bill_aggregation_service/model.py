@@ -110,6 +110,8 @@ class BillContent:
     document_url: str | None = None
     assumed: tuple[str, ...] = ()
     """What the source left unsaid and was filled in, as codes of quality notes (`rules.ASSUMPTIONS`)."""
+    cancelled: bool = False
+    """The utility took the bill back: it stays on record, and nothing is to be paid for it."""
 
     @property
     def sorted_on(self) -> date:
@@ -122,6 +124,25 @@ class FetchedBill:
     content: BillContent
     stamped_at: datetime | None = None
     """When the utility says that the bill last changed; None when it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityNote:
+    """A doubt about a bill. `code` is stable; docs/quality-notes.md lists them all."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What the user says of a bill's payment. It stays when the bill gets a new version."""
+
+    paid_at: date | None = None
+    paid_amount_minor: int | None = None
+    note: str | None = None
+    revision: int = 0
+    """Grows with each change that the user makes; 0: none yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +161,15 @@ class Bill:
     """The version that this one took the place of."""
     as_of: datetime
     discovered_at: datetime
+    versioned_at: datetime
+    """When this version was found."""
     updated_at: datetime
+    """When this version was found, or the user's mark last changed."""
+    mark: Mark = Mark()
+    notes: tuple[QualityNote, ...] = ()
+    """Doubts that come of its neighbours: no part of the content, so they make no version."""
+    edition: int = 0
+    """Grows with each write of the item, whatever it changes; 0: not stored yet, or before editions were counted."""
     unsent: tuple[str, ...] = ()
     """Events that tell of this bill and have not left yet, as CloudEvents JSON."""
 
@@ -152,14 +181,6 @@ class Bill:
     def position(self) -> str:
         """Where the bill stands in a list: by day, then period. Text that sorts; no other bill of the user has it."""
         return f"{self.content.sorted_on}#{self.content.period_start}#{self.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class QualityNote:
-    """A doubt about a bill. `code` is stable: items_differ_from_total, and those of `rules.ASSUMPTIONS`."""
-
-    code: str
-    detail: str
 
 
 class Freshness(StrEnum):
@@ -201,6 +222,10 @@ class Link:
     """When the latest successful fetch began."""
     attempted_at: datetime | None = None
     bill_count: int = 0
+    refused_count: int = 0
+    """Bills of the latest successful answer that could not be kept (`rules.REFUSALS`)."""
+    answer_digest: str = ""
+    """Of the latest successful answer: the same again changes nothing. Empty: unknown, or bills came otherwise."""
     revision: int = 0
     """Grows with each write to the link or its bills, which makes them one after the other; 0: not stored yet."""
     gone: bool = False
@@ -232,6 +257,11 @@ class Criteria:
     until: date | None = None
     limit: int = 50
     after: str = ""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether rows between the bounds may be left out."""
+        return (self.status, self.link_id, self.provider_id, self.service_type) != (None, None, None, None)
 
     def admits(self, link_id: LinkId, provider_id: ProviderId) -> bool:
         """Whether the bills of this link are asked for."""

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from functions.bill_aggregation_service.model import Bill, Link, UserId
+from functions.bill_aggregation_service.quality import all_notes
 from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache
 from functions.common import logs
 from functions.common.personal import PURGED_AT_ONCE, ExportPage, Record, after, export_page
@@ -16,7 +17,9 @@ from functions.common.personal import PURGED_AT_ONCE, ExportPage, Record, after,
 log = logging.getLogger(__name__)
 
 KINDS = ("bills", "versions", "links")
-INTERNAL = {"user_id", "content", "content_hash", "unsent", "revision"}
+INTERNAL = {
+    "user_id", "content", "content_hash", "assumed", "notes", "unsent", "edition", "revision", "answer_digest",
+}  # fmt: skip
 
 
 class UserStore(Protocol):
@@ -52,9 +55,13 @@ class PersonalData:
 
 
 def _shown(data: object) -> Mapping[str, object]:
-    """Without what only tells the service how to go on. A bill's content stands beside what is known of the bill."""
+    """Without what only tells the service how to go on. A bill's content stands beside what is known of the bill; what
+    the user said of its payment keeps its own place, `mark`, beside the utility's word."""
     if not isinstance(data, Bill | Link):
         raise TypeError(f"a {type(data).__name__} is kept of no user")
     fields: dict[str, object] = msgspec.to_builtins(data, builtin_types=(datetime,))
-    content = msgspec.to_builtins(data.content) if isinstance(data, Bill) else {}
-    return {name: value for name, value in (fields | content).items() if name not in INTERNAL}
+    if isinstance(data, Bill):
+        fields |= msgspec.to_builtins(data.content)
+        fields["mark"] = {name: value for name, value in fields["mark"].items() if name != "revision"}  # type: ignore[attr-defined]  # a dict
+        fields["quality_notes"] = msgspec.to_builtins(all_notes(data))
+    return {name: value for name, value in fields.items() if name not in INTERNAL}

@@ -2,7 +2,6 @@
 
 import contextvars
 import logging
-import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,9 +15,8 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderMisconfigured,
     ProviderTimeout,
 )
+from functions.bill_aggregation_service.keeping import LinkStore, keep
 from functions.bill_aggregation_service.model import (
-    Bill,
-    BillKey,
     FetchedBill,
     Link,
     LinkId,
@@ -27,43 +25,19 @@ from functions.bill_aggregation_service.model import (
     ProviderId,
     UserId,
 )
-from functions.bill_aggregation_service.upsert import Attempt, Change, Plan, bill_key, plan
+from functions.bill_aggregation_service.upsert import Attempt
 from functions.common import logs
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
-from functions.common.errors import AppError, NotFound, Unavailable
-from functions.common.outbox import Outbox, Pending
+from functions.common.errors import AppError, NotFound
+from functions.common.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
 CACHE_SPACE = "bills"
-WRITE_TRIES = 6
 RESERVED_SECONDS = 3.0
 """Kept back from a fetch, to write down what it brought."""
 MAX_PARALLEL_LINKS = 64
-
-
-class LinkMoved(Exception):
-    """Somebody wrote the link's record since it was read: read again."""
-
-
-class UserGone(Exception):
-    """The user was deleted: nothing of theirs is written any more."""
-
-
-class LinkStore(Protocol):
-    def links(self, user_id: UserId) -> Sequence[Link]:
-        """Without those that are gone."""
-        ...
-
-    def link(self, user_id: UserId, link_id: LinkId) -> Link | None: ...
-
-    def bills(self, user_id: UserId, keys: Collection[BillKey]) -> Mapping[BillKey, Bill]: ...
-
-    def save(self, before: Link, after: Link, changes: Sequence[Change] = ()) -> Sequence[Pending]:
-        """Writes a link's record and its bills; answers the bills' events. Raises LinkMoved when the record does not
-        stand as in `before` any more, UserGone when it would be the first of a user who was deleted."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +152,7 @@ class Refresher:
 
     def _refresh(self, user_id: UserId, link_id: LinkId, account: OpenedAccount) -> Refreshed:
         attempt = self._attempt(account)
-        saved, events = self._keep(user_id, link_id, attempt)
+        saved, events = keep(self.store, self.clock, user_id, link_id, attempt, self.sleep)
         self.cache.bump(user_id, CACHE_SPACE)
         self.outbox.send(events)
         self._record(saved.link, attempt)
@@ -192,6 +166,7 @@ class Refresher:
                 created=saved.created,
                 updated=saved.updated,
                 unchanged=saved.unchanged,
+                refused=[refused.code for refused in saved.refused],
             ),
         )
         return Refreshed(
@@ -221,25 +196,6 @@ class Refresher:
             return self.providers.get(provider_id)
         except NotFound as error:
             raise ProviderMisconfigured("not in the registry") from error
-
-    def _keep(self, user_id: UserId, link_id: LinkId, attempt: Attempt) -> tuple[Plan, Sequence[Pending]]:
-        """Writes what the attempt brought. Raises NotFound when the account was unlinked meanwhile."""
-        for tries in range(WRITE_TRIES):
-            link = self.store.link(user_id, link_id) or Link(user_id=user_id, link_id=link_id)
-            if link.gone:
-                raise NotFound("The account was unlinked.", code="link_not_found")
-            # The link first, then its bills: what is written in between shows in the link's revision.
-            stored = self.store.bills(user_id, {bill_key(link, bill) for bill in attempt.bills})
-            planned = plan(link, stored, attempt, self.clock.now())
-            if planned.link == link and not planned.changes:
-                return planned, ()
-            try:
-                return planned, self.store.save(link, planned.link, planned.changes)
-            except UserGone as error:
-                raise NotFound("The user was deleted.", code="link_not_found") from error
-            except LinkMoved:
-                self.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311  # jitter, no secret
-        raise Unavailable("The link's bills keep changing; try again.", code="link_busy")
 
     def _record(self, link: Link, attempt: Attempt) -> None:
         try:

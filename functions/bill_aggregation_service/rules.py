@@ -1,36 +1,35 @@
-"""The rules on bills: minor units, one spelling for equal contents, what a bill is unique on, status, doubts."""
+"""The rules on what a source says: minor units, one spelling for equal contents, what is refused, what a bill is unique
+on. How a bill's payment stands is in `payment.py`, the doubts about it in `quality.py`."""
 
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
-from datetime import date, timedelta
+from dataclasses import asdict, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo
 
-from functions.bill_aggregation_service.model import (
-    BillContent,
-    FetchedBill,
-    LinkId,
-    ProviderStatus,
-    QualityNote,
-    Status,
-)
+from functions.bill_aggregation_service.currencies import EXPONENTS, exponent_of
+from functions.bill_aggregation_service.model import BillContent, FetchedBill, LinkId
 
-# ISO 4217, minor unit: the currencies that do not have two decimals.
-EXPONENTS = {
-    "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0,
-    "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
-    "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3, "CLF": 4, "UYW": 4,
-}  # fmt: skip
 # Of what a source left unsaid: code of the note, and what it tells.
 ASSUMPTIONS = {
     "currency_assumed": "The file names no currency; the one that was asked for or is usual here was taken.",
     "total_from_line_items": "The file gives no total; it is the sum of the line items.",
     "bill_from_reading": "The file holds no bill for this meter; the cost of a reading was taken for one.",
 }
+# Why a bill that a source gave is not kept: code, and what it tells.
+REFUSALS = {
+    "currency_unknown": "ISO 4217 does not know its currency, so what its minor unit is would be a guess.",
+    "amount_out_of_range": "An amount is larger than any household's bill.",
+    "too_large": "It is longer than what can be kept of a bill.",
+}
 LARGEST_AMOUNT = Decimal(10) ** 12
 """In major units. More is a garbled answer, not a household's bill."""
+LARGEST_MINOR = 10**15
+LARGEST_CONTENT = 150_000
+"""Characters; an item of the table holds 400 KB."""
+YOUNGER_FIELDS = ("assumed", "cancelled")
+"""Younger than many a hash that is kept: left out while they say nothing."""
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -42,10 +41,16 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def minor_units(amount: Decimal, currency: str) -> int:
-    """`12.345` USD as 1234: rounded half-even, here and nowhere else. Raises ValueError for a senseless amount."""
+    """`12.345` USD as 1234: rounded half-even, here and nowhere else. Raises ValueError for a senseless amount, and for
+    a currency that ISO 4217 does not know: how many decimals it has would be a guess."""
     if not amount.is_finite() or abs(amount) > LARGEST_AMOUNT:
         raise ValueError("the amount is out of range")
-    return int(amount.scaleb(EXPONENTS.get(currency, 2)).quantize(Decimal(1), ROUND_HALF_EVEN))
+    return int(amount.scaleb(exponent_of(currency)).quantize(Decimal(1), ROUND_HALF_EVEN))
+
+
+def major_units(amount_minor: int, currency: str) -> Decimal:
+    """The way back, exactly: 1234 USD as `12.34`."""
+    return Decimal(amount_minor).scaleb(-exponent_of(currency))
 
 
 def plain(number: Decimal) -> Decimal:
@@ -58,8 +63,9 @@ def plain(number: Decimal) -> Decimal:
 def canonical_json(content: BillContent) -> str:
     """One spelling for equal contents: keys sorted, no spaces, dates and decimals as text."""
     fields = asdict(content)
-    if not content.assumed:
-        del fields["assumed"]  # younger than many a hash that is kept
+    for name in YOUNGER_FIELDS:
+        if not fields[name]:
+            del fields[name]
     return json.dumps(fields, default=str, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -68,33 +74,33 @@ def content_hash(content: BillContent) -> str:
 
 
 def natural_key(link_id: LinkId, content: BillContent) -> bytes:
-    """What a bill is unique on (DESIGN §4), hashed."""
+    """What a bill is unique on (DESIGN §4), hashed. The content is a `tidy` one."""
     own = content.external_bill_id or f"{content.period_start}/{content.period_end}/{content.type}"
     parts = (link_id, content.service_type, content.usage_point, own)
     return hashlib.sha256("\x1f".join(parts).encode()).digest()
 
 
-def status_of(content: BillContent, today: date, due_soon_days: int) -> Status:
-    """`today` is the day in the provider's time zone. A bill without a due date is never late."""
-    if content.provider_status is ProviderStatus.PAID:
-        return Status.PAID
-    if content.due_date is None or content.due_date > today + timedelta(due_soon_days):
-        return Status.UPCOMING
-    return Status.OVERDUE if content.due_date < today else Status.DUE_SOON
+def tidy(content: BillContent) -> BillContent:
+    """The same without what only looks different: spaces in texts, the case of a currency."""
+    return replace(
+        content,
+        external_bill_id=_spaced(content.external_bill_id),
+        usage_point=_spaced(content.usage_point),
+        currency=content.currency.strip().upper(),
+        tariff=_spaced(content.tariff or "") or None,
+        usage=tuple(replace(part, unit=_spaced(part.unit)) for part in content.usage),
+        line_items=tuple(replace(item, name=_spaced(item.name)) for item in content.line_items),
+    )
 
 
-def quality_notes(content: BillContent) -> tuple[QualityNote, ...]:
-    assumed = tuple(QualityNote(code, ASSUMPTIONS[code]) for code in content.assumed if code in ASSUMPTIONS)
-    return assumed + _sums_that_differ(content)
-
-
-def _sums_that_differ(content: BillContent) -> tuple[QualityNote, ...]:
-    expected = content.amount_minor if content.total_charges_minor is None else content.total_charges_minor
-    items = sum(item.amount_minor for item in content.line_items)
-    if not content.line_items or items == expected:
-        return ()
-    detail = f"The line items sum to {items}, the total is {expected} (minor units of {content.currency})."
-    return (QualityNote("items_differ_from_total", detail),)
+def refusal(content: BillContent) -> str:
+    """Why a bill cannot be kept, as a code of REFUSALS; empty when it can."""
+    if content.currency not in EXPONENTS:
+        return "currency_unknown"
+    amounts = (content.amount_minor, *(item.amount_minor for item in content.line_items))
+    if any(abs(amount) > LARGEST_MINOR for amount in amounts):
+        return "amount_out_of_range"
+    return "too_large" if len(canonical_json(content)) > LARGEST_CONTENT else ""
 
 
 def collapse(fetched: Iterable[FetchedBill], link_id: LinkId) -> dict[bytes, FetchedBill]:
@@ -104,3 +110,7 @@ def collapse(fetched: Iterable[FetchedBill], link_id: LinkId) -> dict[bytes, Fet
 
 def _latest_last(bill: FetchedBill) -> tuple[float, str]:
     return bill.stamped_at.timestamp() if bill.stamped_at else 0.0, canonical_json(bill.content)
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())

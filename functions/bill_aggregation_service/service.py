@@ -18,8 +18,10 @@ from functions.bill_aggregation_service.model import (
     Status,
     UserId,
 )
+from functions.bill_aggregation_service.payment import status_of
+from functions.bill_aggregation_service.quality import all_notes
 from functions.bill_aggregation_service.refresh import LinkResult, Refreshed
-from functions.bill_aggregation_service.rules import quality_notes, status_of, zone_of
+from functions.bill_aggregation_service.rules import zone_of
 from functions.common import cursor, logs
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
@@ -138,10 +140,10 @@ class Bills:
             return None
         if criteria.service_type not in (None, bill.content.service_type):
             return None
-        status = status_of(bill.content, now.astimezone(zone_of(link.time_zone)).date(), self.due_soon_days)
+        status = status_of(bill.content, bill.mark, now.astimezone(zone_of(link.time_zone)).date(), self.due_soon_days)
         if criteria.status not in (None, status):
             return None
-        return ListedBill(bill, status, quality_notes(bill.content))
+        return ListedBill(bill, status, all_notes(bill))
 
     def _source(self, link: Link, live: LinkResult | None, now: datetime) -> SourceRow:
         """What was read live just now says more than the record, which a slow link has not written yet."""

@@ -1,12 +1,15 @@
 """What a fetch changes: which bills are new, which have a new version, and what becomes of the link's record.
 
-Order-proof: a fetch that began before the latest successful one replaces nothing, nor does an older stamp.
+Order-proof: a fetch that began before the latest successful one replaces nothing, nor does an older stamp, nor what a
+file without a stamp says of a bill that the utility itself gave. So any order and repetition of a utility's answers
+ends in the same bills.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from functions.bill_aggregation_service.bill_events import created_event, paid_event, updated_event
 from functions.bill_aggregation_service.model import (
     Bill,
     BillId,
@@ -17,10 +20,14 @@ from functions.bill_aggregation_service.model import (
     Provider,
     Source,
 )
-from functions.bill_aggregation_service.rules import collapse, content_hash, natural_key
-from functions.common.ids import random_part, time_part
-from functions.contracts.events.bills import BillCreatedV1, BillUpdatedV1
-from functions.contracts.events.envelope import wrap
+from functions.bill_aggregation_service.payment import is_paid
+from functions.bill_aggregation_service.quality import Answer, neighbour_notes
+from functions.bill_aggregation_service.reading import Reading, Refused
+from functions.bill_aggregation_service.rules import content_hash
+from functions.common.ids import time_part
+
+MANUAL = "manual"
+"""Adapter of providers that nothing is fetched from: their links live by imports alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +45,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A bill to write; `replaced` is the version before, None when the bill is new."""
+    """A bill to write, and what it was before: None when the bill is new."""
 
     bill: Bill
-    replaced: Bill | None = None
+    before: Bill | None = None
+
+    @property
+    def replaced(self) -> Bill | None:
+        """The version that this one takes the place of; None when there is no new version, only new notes or a mark."""
+        return self.before if self.before and self.before.version != self.bill.version else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,55 +62,95 @@ class Plan:
     """The link's record when all is written."""
     changes: tuple[Change, ...]
     unchanged: int
+    refused: tuple[Refused, ...] = ()
 
     @property
     def created(self) -> int:
-        return sum(change.replaced is None for change in self.changes)
+        return sum(change.before is None for change in self.changes)
 
     @property
     def updated(self) -> int:
-        return len(self.changes) - self.created
+        return sum(change.replaced is not None for change in self.changes)
 
 
-def bill_key(link: Link, bill: FetchedBill) -> BillKey:
-    return _key(natural_key(link.link_id, bill.content))
+def is_known(link: Link, reading: Reading) -> bool:
+    """Whether the link's bills stand as this answer says, since the latest one said the same."""
+    return reading.digest == link.answer_digest
 
 
-def plan(link: Link, stored: Mapping[BillKey, Bill], attempt: Attempt, now: datetime) -> Plan:
-    """`stored`: the bills already known of those that were fetched; `now`: when they are written."""
-    changes: list[Change] = []
-    fetched = {_key(digest): bill for digest, bill in collapse(attempt.bills, link.link_id).items()}
-    for key, bill in fetched.items():
+def plan(
+    link: Link,
+    reading: Reading,
+    stored: Mapping[BillKey, Bill],
+    around: Collection[Bill],
+    attempt: Attempt,
+    now: datetime,
+) -> Plan:
+    """`stored`: the bills already known of those in the reading; `around`: the link's bills within the reading's span;
+    `now`: when they are written."""
+    if is_known(link, reading):
+        return Plan(_attempted(link, attempt, reading, 0), (), len(reading.bills), reading.refused)
+    changes: dict[BillKey, Change] = {}
+    for key, bill in reading.bills.items():
         known = stored.get(key)
         if known is None:
-            changes.append(Change(_created(link, key, bill, attempt, now)))
+            changes[key] = Change(_created(link, key, bill, attempt, now))
         elif _replaces(bill, known, link, attempt):
-            changes.append(Change(_updated(known, bill, attempt, now), known))
-    created = sum(change.replaced is None for change in changes)
-    return Plan(_attempted(link, attempt, created), tuple(changes), len(fetched) - len(changes))
+            changes[key] = Change(_updated(known, bill, attempt, now), known)
+    created = sum(change.before is None for change in changes.values())
+    unchanged = len(reading.bills) - len(changes)
+    noted = _noted(reading, changes, {bill.key: bill for bill in (*around, *stored.values())}, link, attempt)
+    return Plan(_attempted(link, attempt, reading, created), noted, unchanged, reading.refused)
 
 
 def _replaces(bill: FetchedBill, known: Bill, link: Link, attempt: Attempt) -> bool:
-    late = link.as_of is not None and attempt.began < link.as_of
-    older = (bill.stamped_at or attempt.began) < known.as_of
-    return not late and not older and content_hash(bill.content) != known.content_hash
+    if content_hash(bill.content) == known.content_hash:
+        return False
+    if attempt.source is not Source.API and bill.stamped_at is None and known.source is Source.API:
+        return False
+    return not _late(link, attempt) and (bill.stamped_at or attempt.began) >= known.as_of
 
 
-def _attempted(link: Link, attempt: Attempt, created: int) -> Link:
-    """The record after the attempt; one that began before the attempt on record leaves its mark on the count only."""
-    counted = replace(link, bill_count=link.bill_count + created, provider_id=attempt.provider.provider_id)
-    if link.attempted_at is not None and attempt.began < link.attempted_at:
-        return counted
-    return replace(
-        counted,
-        provider_name=attempt.provider.name,
-        time_zone=attempt.provider.time_zone,
-        outcome=attempt.outcome,
-        error_code=attempt.error_code,
-        retryable=attempt.retryable,
-        attempted_at=attempt.began,
-        as_of=attempt.began if attempt.outcome is Outcome.SUCCESS else link.as_of,
-    )
+def _late(link: Link, attempt: Attempt) -> bool:
+    return attempt.source is Source.API and link.as_of is not None and attempt.began < link.as_of
+
+
+def _noted(
+    reading: Reading, changes: Mapping[BillKey, Change], known: Mapping[BillKey, Bill], link: Link, attempt: Attempt
+) -> tuple[Change, ...]:
+    """The changes with the notes that come of the bills' neighbours, and with the bills whose notes alone change."""
+    if not reading.bills:
+        return ()
+    newest = attempt.source is Source.API and not _late(link, attempt)
+    answer = Answer.of({key: bill.content for key, bill in reading.bills.items()}) if newest else None
+    present = {**known, **{key: change.bill for key, change in changes.items()}}
+    noted = dict(changes)
+    for key, notes in neighbour_notes(list(present.values()), answer).items():
+        if notes != present[key].notes and reading.is_near(present[key].content):
+            noted[key] = Change(replace(present[key], notes=notes), known.get(key))
+    return tuple(noted.values())
+
+
+def _attempted(link: Link, attempt: Attempt, reading: Reading, created: int) -> Link:
+    """The record after the attempt. The newest one says how reading went, the newest successful one how old the bills
+    are; a file that is read into a link of a utility says neither."""
+    told = replace(link, bill_count=link.bill_count + created, answer_digest="" if created else link.answer_digest)
+    if attempt.source is not Source.API and attempt.provider.adapter != MANUAL:
+        return replace(told, provider_id=link.provider_id or attempt.provider.provider_id, answer_digest="")
+    told = replace(told, provider_id=attempt.provider.provider_id)
+    if link.attempted_at is None or attempt.began >= link.attempted_at:
+        told = replace(
+            told,
+            provider_name=attempt.provider.name,
+            time_zone=attempt.provider.time_zone,
+            outcome=attempt.outcome,
+            error_code=attempt.error_code,
+            retryable=attempt.retryable,
+            attempted_at=attempt.began,
+        )
+    if attempt.outcome is Outcome.SUCCESS and (link.as_of is None or attempt.began >= link.as_of):
+        told = replace(told, as_of=attempt.began, refused_count=len(reading.refused), answer_digest=reading.digest)
+    return told
 
 
 def _created(link: Link, key: BillKey, bill: FetchedBill, attempt: Attempt, now: datetime) -> Bill:
@@ -114,12 +166,14 @@ def _created(link: Link, key: BillKey, bill: FetchedBill, attempt: Attempt, now:
         supersedes=None,
         as_of=bill.stamped_at or attempt.began,
         discovered_at=now,
+        versioned_at=now,
         updated_at=now,
     )
-    return replace(created, unsent=(_event(BillCreatedV1, created),))
+    return replace(created, unsent=(created_event(created),))
 
 
 def _updated(known: Bill, bill: FetchedBill, attempt: Attempt, now: datetime) -> Bill:
+    """The user's mark stays. Paid is news only where neither the utility nor the user had said so before."""
     updated = replace(
         known,
         content=bill.content,
@@ -128,26 +182,10 @@ def _updated(known: Bill, bill: FetchedBill, attempt: Attempt, now: datetime) ->
         version=known.version + 1,
         supersedes=known.version,
         as_of=bill.stamped_at or attempt.began,
+        versioned_at=now,
         updated_at=now,
     )
-    return replace(updated, unsent=(*known.unsent, _event(BillUpdatedV1, updated)))
-
-
-def _event(cls: type[BillCreatedV1] | type[BillUpdatedV1], bill: Bill) -> str:
-    content = bill.content
-    data = cls(
-        user_id=bill.user_id,
-        link_id=bill.link_id,
-        bill_id=bill.bill_id,
-        provider_id=bill.provider_id,
-        service_type=content.service_type,
-        version=bill.version,
-        amount_minor=content.amount_minor,
-        currency=content.currency,
-        due_date=content.due_date.isoformat() if content.due_date else None,
-    )
-    return wrap(data, bill.updated_at).to_json()
-
-
-def _key(digest: bytes) -> BillKey:
-    return BillKey(random_part(digest[:10]))
+    events = [updated_event(updated)]
+    if is_paid(updated.content, updated.mark) and not is_paid(known.content, known.mark):
+        events.append(paid_event(updated, "provider"))
+    return replace(updated, unsent=(*known.unsent, *events))

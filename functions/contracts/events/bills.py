@@ -53,3 +53,15 @@ class BillUpdatedV1(_BillEvent, frozen=True, kw_only=True):
     """A known bill changed at the utility; the version before stays readable."""
 
     TYPE: ClassVar[str] = "bill.updated.v1"
+
+
+class BillPaidV1(_BillEvent, frozen=True, kw_only=True):
+    """A known bill became paid. A bill that is paid already when it is first read is no news: bill.created.v1 alone."""
+
+    TYPE: ClassVar[str] = "bill.paid.v1"
+
+    paid_at: str | None = None
+    """YYYY-MM-DD, where somebody named the day."""
+    paid_amount_minor: int | None = None
+    said_by: str
+    """user or provider."""

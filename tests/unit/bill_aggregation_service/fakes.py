@@ -8,6 +8,7 @@ from pathlib import Path
 
 from functions.bill_aggregation_service.adapters.base import Access, Headers
 from functions.bill_aggregation_service.clients import LiveReadsClient
+from functions.bill_aggregation_service.keeping import LinkMoved
 from functions.bill_aggregation_service.model import (
     Bill,
     BillContent,
@@ -22,7 +23,7 @@ from functions.bill_aggregation_service.model import (
 )
 from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.projection import Projection
-from functions.bill_aggregation_service.refresh import LinkMoved, OpenedAccount, Refresher
+from functions.bill_aggregation_service.refresh import OpenedAccount, Refresher
 from functions.bill_aggregation_service.rpc import BILLS, BillsServicer
 from functions.bill_aggregation_service.service import LIVE_SECONDS, Bills
 from functions.bill_aggregation_service.table import BillTable
@@ -129,17 +130,45 @@ class FakeStore:
             if self.moves or (known.revision if known else 0) != before.revision:
                 self.moves = max(0, self.moves - 1)
                 raise LinkMoved
-            self.rows[key] = replace(after, revision=before.revision + 1)
-            self.kept |= {change.bill.key: change.bill for change in changes}
+            numbered = [replace(c.bill, edition=(c.before.edition if c.before else 0) + 1) for c in changes]
+            if any(self._edition(bill.key) != bill.edition - 1 for bill in numbered):
+                raise LinkMoved
+            self.kept |= {bill.key: bill for bill in numbered}
             self.versions += [change.replaced for change in changes if change.replaced]
+            self.rows[key] = replace(after, revision=before.revision + 1)
             self.bill_writes += len(changes)
             self.link_writes += 1
-        return [Pending((c.bill.key,), c.bill.version, c.bill.unsent) for c in changes]
+        return [_pending(bill) for bill in numbered]
+
+    def bill(self, user_id: UserId, key: BillKey) -> Bill | None:
+        bill = self.kept.get(key)
+        return bill if bill and bill.user_id == user_id else None
+
+    def versions_before(self, user_id: UserId, key: BillKey, limit: int) -> Sequence[Bill]:
+        found = [bill for bill in self.versions if (bill.user_id, bill.key) == (user_id, key)]
+        return sorted(found, key=lambda bill: bill.version, reverse=True)[:limit]
+
+    def bills_between(self, user_id: UserId, link_id: LinkId, since: date, until: date) -> Sequence[Bill]:
+        mine = [bill for bill in self.kept.values() if (bill.user_id, bill.link_id) == (user_id, link_id)]
+        return [bill for bill in mine if since <= bill.content.sorted_on <= until]
+
+    def save_bill(self, before: Bill, after: Bill) -> Pending:
+        with self.lock:
+            if self.moves or self._edition(before.key) != before.edition:
+                self.moves = max(0, self.moves - 1)
+                raise LinkMoved
+            self.kept[after.key] = replace(after, edition=before.edition + 1)
+            self.bill_writes += 1
+        return _pending(self.kept[after.key])
+
+    def _edition(self, key: BillKey) -> int:
+        return self.kept[key].edition if key in self.kept else 0
 
     def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
         yield from self.links(user_id)
         for bill in sorted(self.kept.values(), key=lambda bill: bill.position, reverse=True):
-            if not criteria.after or bill.position < criteria.after:
+            within = (criteria.since or date.min) <= bill.content.sorted_on <= (criteria.until or date.max)
+            if within and (not criteria.after or bill.position < criteria.after):
                 yield bill
 
     def delete_bills(self, user_id: UserId, link_id: LinkId) -> int:
@@ -149,12 +178,16 @@ class FakeStore:
         return len(gone)
 
     def pending_events(self, limit: int) -> Sequence[Pending]:
-        return [Pending((b.key,), b.version, b.unsent) for b in self.kept.values() if b.unsent][:limit]
+        return [_pending(bill) for bill in self.kept.values() if bill.unsent][:limit]
 
     def clear_outbox(self, pending: Pending) -> None:
         bill = self.kept[BillKey(pending.key[0])]
-        if bill.version == pending.version:
+        if bill.edition == pending.version:
             self.kept[bill.key] = replace(bill, unsent=())
+
+
+def _pending(bill: Bill) -> Pending:
+    return Pending((bill.key,), bill.edition, bill.unsent)
 
 
 @dataclass

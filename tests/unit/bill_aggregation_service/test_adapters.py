@@ -22,7 +22,7 @@ from functions.bill_aggregation_service.adapters.base import (
 )
 from functions.bill_aggregation_service.adapters.registry import ADAPTERS, Utilities
 from functions.bill_aggregation_service.model import LineKind, Provider, ProviderId, ProviderStatus, Usage
-from functions.bill_aggregation_service.rules import quality_notes
+from functions.bill_aggregation_service.quality import quality_notes
 from tests.unit.bill_aggregation_service.fakes import PROVIDER, SAMPLES, FakeHttp
 
 BASIC_GOOD = "Basic Z29vZDpzM2NyZXQ="
@@ -126,7 +126,7 @@ class TestGreenButton:
         ]
         assert newest.line_items[0].rate == Decimal("0.8607")
         assert bills[0].stamped_at == datetime(2026, 3, 2, tzinfo=UTC)
-        assert not quality_notes(newest)
+        assert [note.code for note in quality_notes(newest)] == ["due_date_missing"]
         ((_, path, _, headers),) = http.asked
         assert path == "/greenbutton/4410029375"
         assert (headers["Authorization"], headers["Accept"]) == (BASIC_GOOD, "application/atom+xml")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ class KeepingCache:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     built = World()
-    built.answers = [[fetched("B-1", 1000), fetched("B-2", 2000)]]
+    built.answers = [[fetched("B-1", 1000), fetched("B-2", 2000, date(2026, 2, 18))]]
     built.refresher.refresh_link(USER, LINK)
     monkeypatch.setattr(bootstrap, "service", lambda: built.bills)
     return built

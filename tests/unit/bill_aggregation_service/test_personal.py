@@ -9,11 +9,12 @@ import pytest
 from moto import mock_aws
 
 from functions.bill_aggregation_service import personal as module
+from functions.bill_aggregation_service.item_table import Item
+from functions.bill_aggregation_service.keeping import LinkMoved, UserGone
 from functions.bill_aggregation_service.model import FetchedBill, Link, LinkId, UserId
 from functions.bill_aggregation_service.personal import PersonalData
-from functions.bill_aggregation_service.refresh import LinkMoved, UserGone
 from functions.bill_aggregation_service.rpc import BILLS, BillsServicer
-from functions.bill_aggregation_service.table import BillTable, Item
+from functions.bill_aggregation_service.table import BillTable
 from functions.common import personal
 from functions.common.errors import InvalidInput, NotFound
 from functions.common.outbox import Outbox
@@ -89,6 +90,8 @@ def test_an_export_has_bills_versions_and_links(world: World, bills: Stub) -> No
     assert {number: bill["amount_minor"] for number, bill in now.items()} == {"1": 1500, "2": 2000}
     assert (now["1"]["version"], now["1"]["supersedes"], now["1"]["due_date"]) == (2, 1, "2026-03-20")
     assert (before["bill_id"], before["version"], before["amount_minor"]) == (now["1"]["bill_id"], 1, 1000)
+    assert now["1"]["mark"] == {"paid_at": None, "paid_amount_minor": None, "note": None}
+    assert [note["code"] for note in now["1"]["quality_notes"]] == ["overlap"]
     assert (link["link_id"], link["outcome"], link["bill_count"]) == (LINK, "success", 2)
     for internal in ("content_hash", "unsent", "revision", USER):
         assert internal not in reply.json.decode()

@@ -1,27 +1,34 @@
-"""Money, status and quality: the rules on the canonical bill."""
+"""The rules on what a source says: money, one spelling, what is refused."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from functions.bill_aggregation_service.currencies import EXPONENTS, NUMBERS
 from functions.bill_aggregation_service.model import (
     FetchedBill,
     LineItem,
     LineKind,
     LinkId,
-    ProviderStatus,
-    Status,
+    Usage,
 )
 from functions.bill_aggregation_service.rules import (
+    LARGEST_AMOUNT,
+    LARGEST_MINOR,
+    REFUSALS,
     canonical_json,
     collapse,
     content_hash,
+    major_units,
     minor_units,
     natural_key,
     plain,
-    quality_notes,
-    status_of,
+    refusal,
+    tidy,
     zone_of,
 )
 from tests.unit.bill_aggregation_service.fakes import LINK, content, fetched
@@ -43,6 +50,26 @@ def test_money_is_rounded_half_even_to_the_currencys_minor_unit(amount: str, cur
     assert minor_units(Decimal(amount), currency) == minor
 
 
+@pytest.mark.parametrize("currency", ["", "usd", "XXX", "EURO", "BTC"])
+def test_money_of_a_currency_that_iso_does_not_know_is_refused(currency: str) -> None:
+    with pytest.raises(ValueError, match="ISO 4217"):
+        minor_units(Decimal(1), currency)
+
+
+@given(st.integers(-LARGEST_MINOR, LARGEST_MINOR), st.sampled_from(sorted(EXPONENTS)))
+def test_money_makes_the_round_trip(amount_minor: int, currency: str) -> None:
+    assume(abs(major_units(amount_minor, currency)) <= LARGEST_AMOUNT)
+
+    assert minor_units(major_units(amount_minor, currency), currency) == amount_minor
+
+
+@given(st.decimals(-(10**6), 10**6, allow_nan=False, places=7), st.sampled_from(["JPY", "USD", "KWD", "CLF"]))
+def test_rounding_is_never_off_by_more_than_half_a_unit(amount: Decimal, currency: str) -> None:
+    unit = Decimal(1).scaleb(-EXPONENTS[currency])
+
+    assert abs(major_units(minor_units(amount, currency), currency) - amount) <= unit / 2
+
+
 @pytest.mark.parametrize("amount", ["NaN", "Infinity", "1E+30"])
 def test_what_is_no_amount_is_refused(amount: str) -> None:
     with pytest.raises(ValueError, match="range"):
@@ -56,36 +83,51 @@ def test_equal_quantities_have_one_spelling(said: str, kept: str) -> None:
     assert str(plain(Decimal(said))) == kept
 
 
-@pytest.mark.parametrize(
-    ("due", "paid", "today", "status"),
-    [
-        (date(2026, 3, 20), ProviderStatus.PAID, date(2026, 4, 1), Status.PAID),
-        (date(2026, 3, 20), ProviderStatus.UNPAID, date(2026, 3, 21), Status.OVERDUE),
-        (date(2026, 3, 20), ProviderStatus.PARTIAL, date(2026, 3, 20), Status.DUE_SOON),
-        (date(2026, 3, 20), ProviderStatus.UNKNOWN, date(2026, 3, 13), Status.DUE_SOON),
-        (date(2026, 3, 20), ProviderStatus.UNPAID, date(2026, 3, 12), Status.UPCOMING),
-        (None, ProviderStatus.UNKNOWN, date(2030, 1, 1), Status.UPCOMING),
-    ],
-)
-def test_status(due: date | None, paid: ProviderStatus, today: date, status: Status) -> None:
-    assert status_of(content(due=due, provider_status=paid), today, due_soon_days=7) is status
-
-
-def test_items_that_do_not_sum_to_the_total_are_noted() -> None:
-    items = (LineItem("Usage", LineKind.USAGE, 700), LineItem("Tax", LineKind.TAX, 200))
-
-    assert [note.code for note in quality_notes(content(amount=1000, line_items=items))] == ["items_differ_from_total"]
-    assert quality_notes(content(amount=900, line_items=items)) == ()
-    # of a bill with arrears, the items make up its own charges
-    assert quality_notes(content(amount=1500, total_charges_minor=900, line_items=items)) == ()
-    assert quality_notes(content(amount=1000)) == ()
-
-
 def test_the_hash_depends_on_the_content_alone() -> None:
     assert content_hash(content()) == content_hash(content())
     assert content_hash(content()) != content_hash(content(amount=1001))
     assert '"amount_minor":1000' in canonical_json(content())
     assert '"due_date":"2026-03-20"' in canonical_json(content())
+
+
+def test_hashes_that_are_kept_stay_good() -> None:
+    """A field more in the model must not make a new version of every bill."""
+    assert content_hash(content()) == "e7c9094e70842e72106465407f8bdc5e61321d4b6ab545026d9af68545ea2c1f"
+    assert content_hash(content(cancelled=True)) != content_hash(content())
+    assert content_hash(content(assumed=("currency_assumed",))) != content_hash(content())
+
+
+def test_what_only_looks_different_is_the_same() -> None:
+    spaced = content(
+        " B-1 ",
+        currency=" usd",
+        tariff="  Night  rate ",
+        usage=(Usage("electricity", Decimal(7), " kWh"),),
+        line_items=(LineItem(" Energy  charge\t", LineKind.USAGE, 1000),),
+    )
+    plainly = content(
+        tariff="Night rate",
+        usage=(Usage("electricity", Decimal(7), "kWh"),),
+        line_items=(LineItem("Energy charge", LineKind.USAGE, 1000),),
+    )
+
+    assert tidy(spaced) == tidy(tidy(spaced)) == plainly
+    assert tidy(content(tariff=" ")).tariff is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, ""),
+        ({"currency": "XTS"}, "currency_unknown"),
+        ({"amount_minor": 10**15 + 1}, "amount_out_of_range"),
+        ({"line_items": (LineItem("x", LineKind.FEE, -(10**16)),)}, "amount_out_of_range"),
+        ({"line_items": (LineItem("x" * 150_000, LineKind.FEE, 1),)}, "too_large"),
+    ],
+)
+def test_what_cannot_be_kept(changes: dict[str, object], code: str) -> None:
+    assert refusal(replace(content(), **changes)) == code  # type: ignore[arg-type]  # fields of BillContent
+    assert code in {"", *REFUSALS}
 
 
 def test_what_a_bill_is_unique_on() -> None:
@@ -117,3 +159,12 @@ def test_an_unknown_zone_reads_as_utc(name: str) -> None:
 def test_words_of_utilities_for_line_items() -> None:
     assert LineKind.of("GENERATION") is LineKind.GENERATION
     assert LineKind.of("Sewerage") is LineKind.OTHER
+
+
+def test_currencies_have_a_number_each_and_the_decimals_of_iso_4217() -> None:
+    assert len(NUMBERS) == len(EXPONENTS) > 150
+    assert all(len(number) == 3 and number.isdigit() for number in NUMBERS)
+    assert (NUMBERS["840"], NUMBERS["978"], NUMBERS["036"]) == ("USD", "EUR", "AUD")
+    assert {code: EXPONENTS[code] for code in ("JPY", "KRW", "USD", "INR", "KWD", "BHD", "CLF")} == {
+        "JPY": 0, "KRW": 0, "USD": 2, "INR": 2, "KWD": 3, "BHD": 3, "CLF": 4,
+    }  # fmt: skip

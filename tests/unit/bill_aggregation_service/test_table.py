@@ -13,6 +13,8 @@ from pynamodb.connection.base import Connection
 from pynamodb.exceptions import CancellationReason, PutError, TransactWriteError, VerboseClientError
 
 from functions.bill_aggregation_service import table as module
+from functions.bill_aggregation_service.item_table import Item
+from functions.bill_aggregation_service.keeping import LinkMoved, keep
 from functions.bill_aggregation_service.model import (
     Bill,
     Criteria,
@@ -24,9 +26,9 @@ from functions.bill_aggregation_service.model import (
     Outcome,
     Usage,
 )
-from functions.bill_aggregation_service.refresh import LinkMoved
-from functions.bill_aggregation_service.table import BillTable, Item
-from functions.bill_aggregation_service.upsert import Attempt, Change, bill_key, plan
+from functions.bill_aggregation_service.reading import bill_key, reading_of
+from functions.bill_aggregation_service.table import BillTable
+from functions.bill_aggregation_service.upsert import Attempt, Change, Plan, plan
 from functions.common.errors import Unavailable
 from functions.common.outbox import Pending
 from tests.support.fakes import FakeClock
@@ -64,10 +66,15 @@ def calls() -> Iterator[list[str]]:
 
 def refresh(table: BillTable, *bills: FetchedBill, minute: int = 0, link_id: LinkId = LINK) -> tuple[Pending, ...]:
     began = T0 + timedelta(minutes=minute)
-    link = table.link(USER, link_id) or Link(user_id=USER, link_id=link_id)
-    stored = table.bills(USER, {bill_key(link, bill) for bill in bills})
-    planned = plan(link, stored, Attempt(began, Outcome.SUCCESS, PROVIDER, bills), began)
-    return tuple(table.save(link, planned.link, planned.changes))
+    attempt = Attempt(began, Outcome.SUCCESS, PROVIDER, bills)
+    _, events = keep(table, FakeClock(began), USER, link_id, attempt, lambda _: None)
+    return tuple(events)
+
+
+def first_plan(link: Link, *bills: FetchedBill) -> Plan:
+    """Of a link of which no bill is known."""
+    attempt = Attempt(T0, Outcome.SUCCESS, PROVIDER, bills)
+    return plan(link, reading_of(link.link_id, bills), {}, (), attempt, T0)
 
 
 def listed(table: BillTable, **criteria: object) -> tuple[list[LinkId], list[str]]:
@@ -90,10 +97,12 @@ def test_a_bill_comes_back_as_it_was_written(table: BillTable) -> None:
         line_items=(LineItem("Commodity", LineKind.USAGE, 1000, Decimal(100), "m3", Decimal("0.1")),),
     )
     link = Link(user_id=USER, link_id=LINK)
-    planned = plan(link, {}, Attempt(T0, Outcome.SUCCESS, PROVIDER, [rich]), T0)
+    planned = first_plan(link, rich)
     table.save(link, planned.link, planned.changes)
 
-    assert list(table.bills(USER, [bill_key(link, rich)]).values()) == [planned.changes[0].bill]
+    assert list(table.bills(USER, [bill_key(LINK, rich.content)]).values()) == [
+        replace(planned.changes[0].bill, edition=1)
+    ]
     assert table.link(USER, LINK) == replace(planned.link, revision=1)
     assert table.link(USER, OTHER_LINK) is None
 
@@ -104,7 +113,7 @@ def test_an_unchanged_link_costs_one_put_and_no_bill_write(table: BillTable, cal
 
     refresh(table, *monthly(12), minute=5)
 
-    assert calls == ["GetItem", "BatchGetItem", "PutItem"]
+    assert calls == ["GetItem", "PutItem"]
 
 
 def test_a_new_version_keeps_the_one_before(table: BillTable) -> None:
@@ -130,7 +139,7 @@ def test_whoever_read_before_another_wrote_is_told(table: BillTable) -> None:
     known = table.link(USER, LINK)
     assert known is not None
     refresh(table, fetched("2"))
-    planned = plan(known, {}, Attempt(T0, Outcome.SUCCESS, PROVIDER, [fetched("3")]), T0)
+    planned = first_plan(known, fetched("3"))
     with pytest.raises(LinkMoved):
         table.save(known, planned.link, planned.changes)
     assert set(listed(table)[1]) == {"1", "2"}
@@ -139,7 +148,7 @@ def test_whoever_read_before_another_wrote_is_told(table: BillTable) -> None:
 @pytest.mark.parametrize("bulk", [False, True])
 def test_writes_at_the_same_time_are_told_from_a_table_that_is_down(table: BillTable, bulk: bool) -> None:
     link = Link(user_id=USER, link_id=LINK, revision=1)  # the first write of a link is bulk in any case
-    planned = plan(link, {}, Attempt(T0, Outcome.SUCCESS, PROVIDER, [fetched()]), T0)
+    planned = first_plan(link, fetched())
     changes: tuple[Change, ...] = planned.changes if bulk else ()
     where = "pynamodb.connection.base.Connection." + ("transact_write_items" if bulk else "put_item")
 

@@ -1,6 +1,6 @@
 """What a fetch changes, and that order and repetition change nothing of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.bill_aggregation_service.model import Bill, BillKey, FetchedBill, Link, Outcome
-from functions.bill_aggregation_service.upsert import Attempt, plan
+from functions.bill_aggregation_service.reading import reading_of
+from functions.bill_aggregation_service.upsert import Attempt, Plan, plan
 from functions.contracts.events.bills import BillCreatedV1, BillUpdatedV1
 from functions.contracts.events.envelope import parse, unwrap
 from tests.unit.bill_aggregation_service.fakes import LINK, PROVIDER, USER, content, fetched
@@ -21,22 +22,29 @@ def attempt(*bills: FetchedBill, minute: int = 0) -> Attempt:
     return Attempt(T0 + timedelta(minutes=minute), Outcome.SUCCESS, PROVIDER, bills)
 
 
+def planned(link: Link, stored: Mapping[BillKey, Bill], one: Attempt) -> Plan:
+    """All bills of the link count as near."""
+    reading = reading_of(link.link_id, one.bills)
+    known = {key: stored[key] for key in reading.bills if key in stored}
+    return plan(link, reading, known, list(stored.values()), one, T0)
+
+
 def apply(attempts: Sequence[Attempt]) -> tuple[Link, dict[BillKey, Bill], int]:
     """What the table would hold after all of them, and how many bills were written."""
     link, stored, writes = Link(user_id=USER, link_id=LINK), dict[BillKey, Bill](), 0
     for one in attempts:
-        planned = plan(link, stored, one, T0)
-        link = planned.link
-        stored |= {change.bill.key: change.bill for change in planned.changes}
-        writes += len(planned.changes)
+        made = planned(link, stored, one)
+        link = made.link
+        stored |= {change.bill.key: change.bill for change in made.changes}
+        writes += len(made.changes)
     return link, stored, writes
 
 
 def test_a_new_bill() -> None:
-    planned = plan(Link(user_id=USER, link_id=LINK), {}, attempt(fetched(amount=1234)), T0)
+    made = planned(Link(user_id=USER, link_id=LINK), {}, attempt(fetched(amount=1234)))
 
-    (change,) = planned.changes
-    assert (planned.created, planned.updated, planned.unchanged) == (1, 0, 0)
+    (change,) = made.changes
+    assert (made.created, made.updated, made.unchanged) == (1, 0, 0)
     assert change.replaced is None
     assert (change.bill.version, change.bill.supersedes, change.bill.as_of) == (1, None, T0)
     assert change.bill.bill_id.startswith("bil_")
@@ -48,7 +56,7 @@ def test_a_new_bill() -> None:
 
 
 def test_the_link_tells_of_the_attempt() -> None:
-    link = plan(Link(user_id=USER, link_id=LINK), {}, attempt(fetched("1"), fetched("2")), T0).link
+    link = planned(Link(user_id=USER, link_id=LINK), {}, attempt(fetched("1"), fetched("2"))).link
 
     assert (link.outcome, link.as_of, link.attempted_at, link.bill_count) == (Outcome.SUCCESS, T0, T0, 2)
     assert (link.provider_id, link.provider_name, link.time_zone) == (
@@ -62,7 +70,7 @@ def test_a_failure_keeps_what_was_read_before() -> None:
     link, _, _ = apply([attempt(fetched())])
     failed = Attempt(T0 + timedelta(hours=1), Outcome.FAILED, PROVIDER, (), "provider_unavailable", retryable=True)
 
-    after = plan(link, {}, failed, T0).link
+    after = planned(link, {}, failed).link
 
     assert (after.outcome, after.error_code, after.retryable) == (Outcome.FAILED, "provider_unavailable", True)
     assert (after.as_of, after.attempted_at, after.bill_count) == (T0, T0 + timedelta(hours=1), 1)
@@ -77,7 +85,7 @@ def test_an_unchanged_bill_costs_no_write() -> None:
 def test_an_adjusted_bill_is_a_new_version_that_carries_unsent_events_along() -> None:
     link, stored, _ = apply([attempt(fetched(amount=1000))])
 
-    (change,) = plan(link, stored, attempt(fetched(amount=900), minute=5), T0).changes
+    (change,) = planned(link, stored, attempt(fetched(amount=900), minute=5)).changes
 
     assert change.replaced is not None
     assert (change.replaced.version, change.bill.version, change.bill.supersedes) == (1, 2, 1)
@@ -113,7 +121,7 @@ def test_an_older_stamp_of_the_provider_replaces_nothing() -> None:
 
 @pytest.mark.parametrize("due", [None, date(2026, 4, 1)])
 def test_events_of_bills_with_and_without_a_due_date(due: date | None) -> None:
-    (change,) = plan(Link(user_id=USER, link_id=LINK), {}, attempt(fetched(due=due)), T0).changes
+    (change,) = planned(Link(user_id=USER, link_id=LINK), {}, attempt(fetched(due=due))).changes
 
     assert unwrap(parse(change.bill.unsent[0]), BillCreatedV1).due_date == (due.isoformat() if due else None)
 
