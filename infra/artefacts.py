@@ -22,7 +22,7 @@ from pathlib import Path
 from infra.console import Failure
 from infra.elf import drop_sections
 from infra.settings import ROOT, Settings, Target, host_python, load
-from infra.template import handler_of, service_of
+from infra.template import calls_others, handler_of, service_of
 
 FUNCTIONS = ROOT / "functions"
 PINS = ROOT / "requirements" / "functions.txt"
@@ -47,8 +47,15 @@ TRIMMED = (
     "cryptography/hazmat/primitives/twofactor",
     "cryptography/x509/ocsp.py",
     "defusedxml/[e-x]*.py",
+    "google/api",
+    "google/cloud",
+    "google/gapic",
+    "google/logging",
+    "google/longrunning",
+    "google/type",
     "google/protobuf/compiler",
-    "google/protobuf/*_pb2.py",
+    "google/protobuf/[!a]*_pb2.py",
+    "google/protobuf/api_pb2.py",
     "google/protobuf/json_format.py",
     "google/protobuf/internal/*_benchmark.py",
     "redis/asyncio",
@@ -83,6 +90,8 @@ ASSETS: dict[str, dict[str, tuple[str, str]]] = {
 # costs half as much again of zipped size, where byte code beside the source would cost three times it. The rest is
 # imported rarely, or costs little.
 COMPILED = ("chalice", "cryptography", "jwt", "pynamodb", "redis")
+# What a call to a gRPC server takes; 6 MB zipped, so only where one is called (docs/grpc.md).
+GRPC = ("googleapis-common-protos", "grpcio", "grpcio-status", "typing-extensions")
 SOURCES_LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "*.pyi", "*.proto", "README.md", "requirements*.txt", "migrations", ".*"
 )
@@ -193,6 +202,7 @@ def build(logical_id: str, folder: Path, settings: Settings) -> None:
     """Fills `folder` with the artefact of a function."""
     service, (python, platform) = service_of(logical_id), runtime(settings)
     names = names_in(requirements_of(handler_of(logical_id)))
+    names += GRPC if settings.with_grpcio and calls_others(logical_id) else ()
     for part in (dependencies(names, python, platform), own_package(service, python)):
         shutil.copytree(part, folder, dirs_exist_ok=True, copy_function=_link)
 

@@ -52,6 +52,7 @@ def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) ->
         "SandboxOrigin": seen.origin,
         "CorsOrigins": os.environ.get("CORS_ORIGINS", ""),
         "LogLevel": os.environ.get("LOG_LEVEL", ""),
+        **dict(settings.rpc_parameters),
     }
 
 

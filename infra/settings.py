@@ -6,7 +6,7 @@ Everything comes from the environment, which is also where make puts the variabl
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from infra.console import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 API_STAGE = "v1"
+RPC_SERVICES = ("Users", "Providers", "Accounts", "Credentials", "Bills", "Broker")
 
 
 class Target(StrEnum):
@@ -33,6 +34,9 @@ class Settings:
     endpoint: str  # of the engine, without a slash at the end; "" on AWS
     cache_url: str  # of the cache as seen from here; "" on AWS, where the template makes one
     run_dir: Path  # process files, logs, the engine's state
+    # of the template: which RPCs travel otherwise than by Lambda, and the call token that they show
+    rpc_parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    grpcio: bool = False  # whether callers' artefacts hold grpcio although no target needs it
 
     @property
     def emulated(self) -> bool:
@@ -49,6 +53,11 @@ class Settings:
     @property
     def cache_port(self) -> int:
         return urlsplit(self.cache_url).port or 6379
+
+    @property
+    def with_grpcio(self) -> bool:
+        """A target that is called by gRPC brings along what its callers need (docs/grpc.md)."""
+        return self.grpcio or any(value.startswith("grpc:") for _, value in self.rpc_parameters)
 
     def environment(self) -> dict[str, str]:
         """Variables for a child process (sam, pytest) that must reach the same platform, credentials included."""
@@ -79,7 +88,25 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         endpoint=_url(environ, "AWS_ENDPOINT_URL", "http://127.0.0.1:4566") if emulated else "",
         cache_url=_url(environ, "CACHE_URL", f"redis://127.0.0.1:{redis_port}/0") if emulated else "",
         run_dir=Path(environ.get("RUN_DIR") or ROOT / ".run").resolve(),
+        rpc_parameters=_rpc_parameters(environ),
+        grpcio=environ.get("GRPC") == "1",
     )
+
+
+def _rpc_parameters(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The template's parameters that say how RPCs travel, as far as they are given."""
+    from functions.common.rpc.client import target_of
+
+    given = []
+    for name in (*RPC_SERVICES, "Token", "CaFile"):
+        variable = "RPC_CA_FILE" if name == "CaFile" else f"RPC_{name.upper()}"
+        value = environ.get(variable, "")
+        try:
+            _ = target_of(value) if value and name in RPC_SERVICES else None
+        except ValueError as error:
+            raise Failure(f"{variable}: {error}") from None
+        given += [(f"Rpc{name}", value)] if value else []
+    return tuple(given)
 
 
 def _url(environ: Mapping[str, str], name: str, default: str) -> str:

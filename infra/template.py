@@ -59,3 +59,9 @@ def handler_of(logical_id: str, path: Path | None = None) -> str:
 def service_of(logical_id: str, path: Path | None = None) -> str:
     """The service whose code a function runs: "bill_aggregation_service" for BillApi. Failure for an unknown id."""
     return handler_of(logical_id, path).split(".")[1]
+
+
+def calls_others(logical_id: str, path: Path | None = None) -> bool:
+    """Whether a function has targets for RPCs."""
+    variables = functions(path)[logical_id].get("Environment", {}).get("Variables", {})
+    return any(name.startswith("RPC_") for name in variables)

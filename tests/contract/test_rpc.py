@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -9,10 +10,11 @@ import pytest
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from functions.common.rpc.grpc_channel import GrpcSettings
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from infra import protos
-from infra.settings import ROOT
-from tests.contract.platform import BY_NAME, FUNCTION_LIST, FUNCTIONS, Function
+from infra.settings import ROOT, RPC_SERVICES
+from tests.contract.platform import BY_NAME, FUNCTION_LIST, FUNCTIONS, TEMPLATE, Function
 
 CONTRACTS = FUNCTIONS / "contracts" / "rpc"
 PROTOS = sorted(CONTRACTS.glob("*.proto"))
@@ -27,6 +29,9 @@ SERVICES: dict[str, ServiceDescriptor] = {
     service.full_name: service for proto in PROTOS for service in descriptor(proto).services_by_name.values()
 }
 RPC_FUNCTIONS = [function for function in FUNCTION_LIST if isinstance(function.load(), LambdaRpcHandler)]
+SERVICE_NAMES = {service.name.upper(): service.name for service in SERVICES.values()}
+OF_THE_WAY = {"RPC_TOKEN", "RPC_CA_FILE"}
+"""Variables that are no target: what a call to a gRPC server needs."""
 HANDLERS: dict[str, Function] = {function.load().service.full_name: function for function in RPC_FUNCTIONS}
 
 
@@ -93,12 +98,15 @@ def test_generated_code_is_what_the_contracts_give(tmp_path: Path) -> None:
 
 
 def targets(function: Function) -> dict[str, str]:
-    """RPC_… variable → logical id of the function that it names."""
+    """RPC_… variable → logical id of the function that it names, unless a parameter names something else."""
     found = {}
     for name, value in function.environment.items():
-        if name.startswith("RPC_"):
-            assert value["Fn::Sub"].startswith("lambda:${"), f"{function.name} {name}"
-            found[name] = value["Fn::Sub"].removeprefix("lambda:${").removesuffix("}")
+        if name.startswith("RPC_") and name not in OF_THE_WAY:
+            service = SERVICE_NAMES[name.removeprefix("RPC_")]
+            condition, by_lambda, otherwise = value["Fn::If"]
+            assert (condition, otherwise) == (f"{service}ByLambda", {"Ref": f"Rpc{service}"}), f"{function.name} {name}"
+            assert by_lambda["Fn::Sub"].startswith("lambda:${"), f"{function.name} {name}"
+            found[name] = by_lambda["Fn::Sub"].removeprefix("lambda:${").removesuffix("}")
     return found
 
 
@@ -115,6 +123,26 @@ def invocable(function: Function) -> set[str]:
                     arn = resource["Fn::GetAtt"]
                     found.add(arn.partition(".")[0] if isinstance(arn, str) else arn[0])
     return found
+
+
+@pytest.mark.parametrize("name", sorted(SERVICE_NAMES.values()))
+def test_one_parameter_switches_every_caller_of_a_service(name: str) -> None:
+    assert TEMPLATE["Parameters"][f"Rpc{name}"]["Default"] == ""
+    assert TEMPLATE["Conditions"][f"{name}ByLambda"] == {"Fn::Equals": [{"Ref": f"Rpc{name}"}, ""]}
+    assert name in RPC_SERVICES
+
+
+@pytest.mark.parametrize("function", FUNCTION_LIST, ids=[function.name for function in FUNCTION_LIST])
+def test_whoever_calls_knows_what_a_grpc_server_wants_to_see_and_nobody_else_does(function: Function) -> None:
+    given = {name: function.environment[name] for name in OF_THE_WAY & set(function.environment)}
+
+    expected = {"RPC_TOKEN": {"Ref": "RpcToken"}, "RPC_CA_FILE": {"Ref": "RpcCaFile"}}
+    assert given == (expected if targets(function) else {})
+    assert {field.name.upper() for field in fields(GrpcSettings)} == OF_THE_WAY
+
+
+def test_the_call_token_is_not_echoed() -> None:
+    assert TEMPLATE["Parameters"]["RpcToken"]["NoEcho"] is True
 
 
 @pytest.mark.parametrize("function", FUNCTION_LIST, ids=[function.name for function in FUNCTION_LIST])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from functions.common.http.app import ServiceApp
+from functions.common.rpc.grpc_channel import GrpcSettings
 from functions.common.settings import HttpSettings, IdempotencySettings, load
 from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, TEMPLATE, Function, builders, tree
 
@@ -78,6 +79,8 @@ def test_a_function_is_given_no_variable_that_it_does_not_read(function: Functio
     read = variables(settings_of(function)) | (
         read_by_migrations(function.service) if function.events("Api") else set()
     )
+    if any(name.startswith("RPC_") for name in read):
+        read |= variables([GrpcSettings])  # by common.rpc, where a target is a gRPC server
 
     assert set(function.environment) - read == set()
 

@@ -19,7 +19,7 @@ from functions.contracts.rpc.common_pb2 import ErrorInfo
 
 DEFAULT_SECONDS = 10.0
 M = TypeVar("M", bound=Message)
-_HOST_AND_PORT = re.compile(r"//(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+_HOST_AND_PORT = re.compile(r"//(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 
 
 class Channel(Protocol):
@@ -65,14 +65,24 @@ class Stub:
 
 
 def channel_to(target: str) -> Channel:
-    """`lambda:<function name>` or `grpc://<host>:<port>`. Raises ValueError for a target of no known kind."""
-    kind, _, address = target.partition(":")
-    if kind == "lambda" and address:
+    """Raises ValueError for a target of no known kind."""
+    kind, address = target_of(target)
+    if kind == "lambda":
         from functions.common.rpc.lambda_channel import LambdaChannel
 
         return LambdaChannel(address)
-    if kind == "grpc" and (found := _HOST_AND_PORT.fullmatch(address)):
-        from functions.common.rpc.grpc_channel import channel_at
+    from functions.common.rpc.grpc_channel import channel_at
 
-        return channel_at(found["host"], int(found["port"]))
+    host, _, port = address.rpartition(":")
+    return channel_at(host, int(port))
+
+
+def target_of(target: str) -> tuple[str, str]:
+    """("lambda", name) of `lambda:<function name>`, ("grpc", "host:port") of `grpc://<host>:<port>`. Raises ValueError
+    for anything else."""
+    kind, _, address = target.partition(":")
+    if kind == "lambda" and address:
+        return kind, address
+    if kind == "grpc" and _HOST_AND_PORT.fullmatch(address):
+        return kind, address.removeprefix("//")
     raise ValueError(f"RPC target {target!r}: want lambda:<function name> or grpc://<host>:<port>")
