@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 
+from functions.account_linking_service.door import CredentialsDoor
 from functions.account_linking_service.model import Schedule
-from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister, PersonalData
+from functions.account_linking_service.personal import PersonalData
+from functions.account_linking_service.register import LinkRegister
+from functions.account_linking_service.repair import LinkRepair
+from functions.account_linking_service.service import AccountLinking
 from functions.common import aws
 from functions.common.clock import SystemClock
 from functions.common.outbox import Outbox
@@ -41,8 +45,21 @@ class RegisterSettings:
     """AccountRpc."""
 
     links_table: str
+    link_keys_table: str
+    lookup_key: str = field(repr=False)
+    """The one of LinkingSettings."""
     rpc_broker: str
     refresh_interval_seconds: int = 21_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairSettings:
+    """AccountApi and AccountRpc: what keeps another login or a code."""
+
+    links_table: str
+    link_keys_table: str
+    credentials_key_id: str
+    rpc_broker: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,45 +77,60 @@ class CredentialsSettings:
     links_table: str
     link_keys_table: str
     credentials_key_id: str
+    credentials_previous_key_ids: tuple[str, ...] = ()
+    """Master keys that were replaced: what they wrapped is sealed anew when it is opened."""
+    key_max_age_days: int = 90
+    """So is what an older data key encrypts."""
 
 
 @cache
 def linking() -> AccountLinking:
+    from functions.account_linking_service.linking_table import LinkingTable
     from functions.account_linking_service.providers import RegisteredProviders
-    from functions.account_linking_service.table import LinkingTable
     from functions.account_linking_service.vault import KmsVault
 
     settings = load(LinkingSettings, os.environ)
-    if len(settings.lookup_key) < MIN_LOOKUP_KEY_CHARS:
-        raise SettingsError(f"LOOKUP_KEY: shorter than {MIN_LOOKUP_KEY_CHARS} characters")
     clock = SystemClock()
     links = LinkingTable(settings.links_table, settings.link_keys_table, clock)
     registry = Stub(providers_pb2.DESCRIPTOR.services_by_name["Providers"], channel_to(settings.rpc_providers))
     return AccountLinking(
         links=links,
         providers=RegisteredProviders(registry),
-        sealer=KmsVault(aws.kms(), settings.credentials_key_id),
+        sealer=KmsVault(aws.kms, settings.credentials_key_id, clock),
         outbox=Outbox(links, _publisher(settings.rpc_broker)),
         clock=clock,
-        lookup_key=settings.lookup_key.encode(),
+        lookup_key=_lookup_key(settings.lookup_key),
         max_links=settings.max_links_per_user,
     )
 
 
 @cache
+def repair() -> LinkRepair:
+    from functions.account_linking_service.linking_table import LinkingTable
+    from functions.account_linking_service.vault import KmsVault
+
+    settings = load(RepairSettings, os.environ)
+    clock = SystemClock()
+    links = LinkingTable(settings.links_table, settings.link_keys_table, clock)
+    vault = KmsVault(aws.kms, settings.credentials_key_id, clock)
+    return LinkRepair(links, vault, Outbox(links, _publisher(settings.rpc_broker)), clock)
+
+
+@cache
 def register() -> LinkRegister:
-    from functions.account_linking_service.table import LinkTable
+    from functions.account_linking_service.linking_table import LinkingTable
 
     settings = load(RegisterSettings, os.environ)
     clock = SystemClock()
-    links = LinkTable(settings.links_table, clock)
+    links = LinkingTable(settings.links_table, settings.link_keys_table, clock)
     schedule = Schedule(timedelta(seconds=settings.refresh_interval_seconds), secrets.SystemRandom().random)
-    return LinkRegister(links, Outbox(links, _publisher(settings.rpc_broker)), clock, schedule)
+    outbox = Outbox(links, _publisher(settings.rpc_broker))
+    return LinkRegister(links, outbox, clock, schedule, lookup_key=_lookup_key(settings.lookup_key))
 
 
 @cache
 def personal() -> PersonalData:
-    from functions.account_linking_service.table import UserLinkTable
+    from functions.account_linking_service.personal_table import UserLinkTable
 
     settings = load(PersonalSettings, os.environ)
     return PersonalData(UserLinkTable(settings.links_table, settings.link_keys_table, SystemClock()))
@@ -106,12 +138,20 @@ def personal() -> PersonalData:
 
 @cache
 def door() -> CredentialsDoor:
-    from functions.account_linking_service.table import SealedLinkTable
+    from functions.account_linking_service.secrets_table import SealedLinkTable
     from functions.account_linking_service.vault import KmsVault
 
     settings = load(CredentialsSettings, os.environ)
-    links = SealedLinkTable(settings.links_table, settings.link_keys_table)
-    return CredentialsDoor(links, KmsVault(aws.kms(), settings.credentials_key_id))
+    clock = SystemClock()
+    links = SealedLinkTable(settings.links_table, settings.link_keys_table, clock)
+    vault = KmsVault(aws.kms, settings.credentials_key_id, clock, settings.credentials_previous_key_ids)
+    return CredentialsDoor(links, vault, clock, timedelta(days=settings.key_max_age_days))
+
+
+def _lookup_key(text: str) -> bytes:
+    if len(text) < MIN_LOOKUP_KEY_CHARS:
+        raise SettingsError(f"LOOKUP_KEY: shorter than {MIN_LOOKUP_KEY_CHARS} characters")
+    return text.encode()
 
 
 def _publisher(target: str) -> BrokerPublisher:

@@ -1,12 +1,13 @@
-"""What a linked account is, what moves it from state to state, and when it is due again."""
+"""What a linked account is, what changes it, and when it is due again. Its life cycle stands in `states.py`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NewType
+
+from functions.account_linking_service.states import CUSTOMER_ACTS, USER_EVENTS, LinkEvent, LinkState, next_state
 
 UserId = NewType("UserId", str)
 LinkId = NewType("LinkId", str)
@@ -16,62 +17,22 @@ AccountHash = NewType("AccountHash", str)
 PROVIDER_ID = re.compile(r"prv_[a-z0-9_]{1,60}")
 CLEAR_CHARS = 4
 FIRST_REFRESH_GRACE = timedelta(minutes=2)
-"""The first refresh is asked for by `account.linked.v1`; if that gets lost, the sweep finds the link after this."""
+"""A refresh is asked for by an event when a link is made or repaired; if that gets lost, the sweep finds the link after
+this."""
 TOMBSTONE_LIFETIME = timedelta(days=90)
 ACTION_REQUIRED_INTERVAL = timedelta(hours=24)
 """Trying a refused login again soon would lock the household out of its account."""
 BACK_OFF_BASE = timedelta(seconds=60)
 BACK_OFF_LIMIT = timedelta(hours=6)
+LONGEST_WISH = timedelta(hours=24)
+"""A utility may ask to be left alone for so long and no longer."""
+HISTORY_LENGTH = 20
 
 
-class LinkState(StrEnum):
-    PENDING = "PENDING"
-    CONNECTING = "CONNECTING"
-    ACTIVE = "ACTIVE"
-    STALE = "STALE"
-    ACTION_REQUIRED = "ACTION_REQUIRED"
-    REVOKED = "REVOKED"
-
-
-class LinkEvent(StrEnum):
-    """What may happen to a link; the first three are how an attempt to read its bills ended."""
-
-    SUCCEEDED = "succeeded"
-    REFUSED = "refused"
-    FAILED = "failed"
-    UNLINKED = "unlinked"
-
-
-_S, _E = LinkState, LinkEvent
-TRANSITIONS: Mapping[tuple[LinkState, LinkEvent], LinkState] = MappingProxyType(
-    {
-        (_S.PENDING, _E.SUCCEEDED): _S.ACTIVE,
-        (_S.PENDING, _E.REFUSED): _S.ACTION_REQUIRED,
-        (_S.PENDING, _E.FAILED): _S.PENDING,
-        (_S.PENDING, _E.UNLINKED): _S.REVOKED,
-        (_S.CONNECTING, _E.SUCCEEDED): _S.ACTIVE,
-        (_S.CONNECTING, _E.REFUSED): _S.ACTION_REQUIRED,
-        (_S.CONNECTING, _E.FAILED): _S.CONNECTING,
-        (_S.CONNECTING, _E.UNLINKED): _S.REVOKED,
-        (_S.ACTIVE, _E.SUCCEEDED): _S.ACTIVE,
-        (_S.ACTIVE, _E.REFUSED): _S.ACTION_REQUIRED,
-        (_S.ACTIVE, _E.FAILED): _S.STALE,
-        (_S.ACTIVE, _E.UNLINKED): _S.REVOKED,
-        (_S.STALE, _E.SUCCEEDED): _S.ACTIVE,
-        (_S.STALE, _E.REFUSED): _S.ACTION_REQUIRED,
-        (_S.STALE, _E.FAILED): _S.STALE,
-        (_S.STALE, _E.UNLINKED): _S.REVOKED,
-        (_S.ACTION_REQUIRED, _E.SUCCEEDED): _S.ACTIVE,
-        (_S.ACTION_REQUIRED, _E.REFUSED): _S.ACTION_REQUIRED,
-        # The utility being down says nothing new: the user still has to act.
-        (_S.ACTION_REQUIRED, _E.FAILED): _S.ACTION_REQUIRED,
-        (_S.ACTION_REQUIRED, _E.UNLINKED): _S.REVOKED,
-    }
-)
-
-
-class NoTransition(Exception):
-    """The state machine knows no such move; a revoked link never moves again."""
+class LinkKind(StrEnum):
+    API = "api"
+    MANUAL = "manual"
+    """Fed by files: never due, without credentials."""
 
 
 class LinkChanged(Exception):
@@ -90,25 +51,40 @@ class UserGone(Exception):
     """The user was deleted: nothing of theirs is written any more."""
 
 
-class Unreadable(Exception):
-    """The key or the cipher text is not what was once sealed for this link."""
+@dataclass(frozen=True, slots=True)
+class MfaChallenge:
+    """The utility waits for a code."""
 
-
-def next_state(state: LinkState, event: LinkEvent) -> LinkState:
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError as error:
-        raise NoTransition(f"{state} does not know {event}") from error
+    methods: tuple[str, ...] = ()
+    """How the code travels: sms, email, app or voice."""
+    expires_at: datetime | None = None
+    """None when the utility did not say."""
+    reference: str = field(default="", repr=False)
+    """What the utility wants back with the code; never shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt to read a link's bills ended. `attempted_at`: when the fetch began; orders a link's outcomes."""
+    """How an attempt to read a link's bills went. `attempted_at`: when the fetch began; orders a link's outcomes."""
 
     event: LinkEvent
     attempted_at: datetime
     code: str = ""
     bill_count: int = 0
+    mfa: MfaChallenge | None = None
+    retry_after: timedelta = timedelta()
+    """The utility's own wish: not to be asked before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """What happened to a link at `at`, and what it was before and after."""
+
+    at: datetime
+    event: LinkEvent
+    previous_state: LinkState
+    state: LinkState
+    status_detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +95,16 @@ class Schedule:
     random: Callable[[], float]
     """A number from 0 to 1."""
 
-    def next_refresh(self, state: LinkState, failures: int, now: datetime) -> datetime:
-        if state is LinkState.ACTION_REQUIRED:
-            return now + ACTION_REQUIRED_INTERVAL * (1 + 0.1 * self.random())
+    def next_refresh(self, state: LinkState, failures: int, now: datetime, wish: timedelta = timedelta()) -> datetime:
+        return now + max(self._wait(state, failures), min(wish, LONGEST_WISH))
+
+    def _wait(self, state: LinkState, failures: int) -> timedelta:
+        if state in CUSTOMER_ACTS:
+            return ACTION_REQUIRED_INTERVAL * (1 + 0.1 * self.random())
         if failures == 0:
-            return now + self.interval * (0.9 + 0.2 * self.random())
+            return self.interval * (0.9 + 0.2 * self.random())
         back_off = min(BACK_OFF_BASE * (1 << min(failures, 16)), BACK_OFF_LIMIT)
-        return now + back_off * (0.5 + 0.5 * self.random())
+        return back_off * (0.5 + 0.5 * self.random())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +114,25 @@ class Link:
     link_id: LinkId
     user_id: UserId
     provider_id: ProviderId
+    kind: LinkKind = LinkKind.API
     account_identifier: str
     """Masked."""
     account_hash: AccountHash
     nickname: str | None
     state: LinkState = LinkState.PENDING
     status_detail: str = ""
+    mfa: MfaChallenge | None = None
+    """Only in MFA_REQUIRED."""
+    code_waits: bool = False
+    """The user gave a code that no attempt has been recorded with."""
+    history: tuple[HistoryEntry, ...] = ()
+    """Newest first."""
     last_success_at: datetime | None = None
     last_attempt_at: datetime | None = None
-    next_refresh_at: datetime
+    repaired_at: datetime | None = None
+    """When the user last gave a login or a code. What an attempt from before came to says nothing of them."""
+    next_refresh_at: datetime | None
+    """None: never."""
     consecutive_failures: int = 0
     bill_count: int = 0
     created_at: datetime
@@ -152,33 +141,70 @@ class Link:
 
     @property
     def customer_action_required(self) -> bool:
-        return self.state is LinkState.ACTION_REQUIRED
+        return self.state in CUSTOMER_ACTS
 
     def supersedes(self, outcome: Outcome) -> bool:
-        """Whether an attempt that began at the same time or later is known already."""
-        return self.last_attempt_at is not None and outcome.attempted_at <= self.last_attempt_at
-
-    def after(self, outcome: Outcome, schedule: Schedule, now: datetime) -> "Link":
-        state = next_state(self.state, outcome.event)
-        succeeded = outcome.event is LinkEvent.SUCCEEDED
-        keeps_detail = outcome.event is LinkEvent.FAILED and state is LinkState.ACTION_REQUIRED
-        failures = 0 if succeeded else self.consecutive_failures + 1
-        return replace(
-            self,
-            state=state,
-            status_detail="" if succeeded else self.status_detail if keeps_detail else outcome.code,
-            last_success_at=outcome.attempted_at if succeeded else self.last_success_at,
-            last_attempt_at=outcome.attempted_at,
-            next_refresh_at=schedule.next_refresh(state, failures, now),
-            consecutive_failures=failures,
-            bill_count=outcome.bill_count if succeeded else self.bill_count,
-            updated_at=now,
-            version=self.version + 1,
+        """Whether something newer is known already: the end of an attempt that began at the same time or later, or what
+        the user did since."""
+        attempted_at = outcome.attempted_at
+        return (self.last_attempt_at is not None and attempted_at <= self.last_attempt_at) or (
+            self.repaired_at is not None and attempted_at < self.repaired_at
         )
 
+    def after(self, outcome: Outcome, schedule: Schedule, now: datetime) -> "Link":
+        """The link itself where nothing changes. Raises NoTransition."""
+        if outcome.event is LinkEvent.STARTED:
+            started = next_state(self.state, outcome.event)
+            return self if started is self.state else self._moved(outcome.event, self.status_detail, now)
+        state = next_state(self.state, outcome.event)
+        succeeded = outcome.event is LinkEvent.SUCCEEDED
+        keeps = outcome.event is LinkEvent.FAILED and state in CUSTOMER_ACTS
+        failures = 0 if succeeded else self.consecutive_failures + 1
+        due = schedule.next_refresh(state, failures, now, outcome.retry_after)
+        return replace(
+            self._moved(outcome.event, "" if succeeded else self.status_detail if keeps else outcome.code, now),
+            mfa=outcome.mfa or MfaChallenge()
+            if outcome.event is LinkEvent.MFA_REQUESTED
+            else self.mfa
+            if keeps
+            else None,
+            code_waits=False,
+            last_success_at=outcome.attempted_at if succeeded else self.last_success_at,
+            last_attempt_at=outcome.attempted_at,
+            next_refresh_at=None if self.kind is LinkKind.MANUAL else due,
+            consecutive_failures=failures,
+            bill_count=outcome.bill_count if succeeded else self.bill_count,
+        )
+
+    def repaired(self, event: LinkEvent, now: datetime) -> "Link":
+        """After the user gave a login or a code (`event`): read again at once. Raises NoTransition."""
+        return replace(
+            self._moved(event, "", now),
+            mfa=None,
+            code_waits=event is LinkEvent.MFA_SUBMITTED,
+            repaired_at=now,
+            next_refresh_at=now + FIRST_REFRESH_GRACE,
+            consecutive_failures=0,
+        )
+
+    def renamed(self, nickname: str | None, now: datetime) -> "Link":
+        return replace(self, nickname=nickname, updated_at=now, version=self.version + 1)
+
     def revoked(self, now: datetime) -> "Link":
-        state = next_state(self.state, LinkEvent.UNLINKED)
-        return replace(self, state=state, status_detail="", updated_at=now, version=self.version + 1)
+        """Little is left of it: what tells when and why, not what."""
+        return replace(
+            self._moved(LinkEvent.UNLINKED, "", now), nickname=None, mfa=None, code_waits=False, next_refresh_at=None
+        )
+
+    def _moved(self, event: LinkEvent, detail: str, now: datetime) -> "Link":
+        """The history tells of moves, of another reason for the same state, and of all that the user did."""
+        state = next_state(self.state, event)
+        tells = state is not self.state or detail != self.status_detail or event in USER_EVENTS
+        entry = HistoryEntry(at=now, event=event, previous_state=self.state, state=state, status_detail=detail)
+        history = (entry, *self.history)[:HISTORY_LENGTH] if tells else self.history
+        return replace(
+            self, state=state, status_detail=detail, history=history, updated_at=now, version=self.version + 1
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,11 +213,15 @@ class HeldLink:
 
     link_id: LinkId
     provider_id: ProviderId
+    kind: str
     account_identifier: str | None
     """Masked."""
     nickname: str | None
     state: str
     status_detail: str | None
+    mfa_methods: tuple[str, ...]
+    mfa_expires_at: str | None
+    history: tuple[HistoryEntry, ...]
     last_success_at: str | None
     last_attempt_at: str | None
     next_refresh_at: str | None
@@ -200,37 +230,6 @@ class HeldLink:
     created_at: str
     updated_at: str
     version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What the user gave to link an account. Never shown, not even in a traceback."""
-
-    params: Mapping[str, str] = field(repr=False)
-    username: str = field(repr=False)
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """Secrets under envelope encryption: the data key, wrapped, and what it encrypts."""
-
-    wrapped_key: bytes
-    ciphertext: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SealedLink:
-    link_id: LinkId
-    provider_id: ProviderId
-    sealed: Sealed
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedLink:
-    link_id: LinkId
-    provider_id: ProviderId
-    secrets: Secrets
 
 
 def mask(identifier: str) -> str:

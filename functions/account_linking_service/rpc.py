@@ -4,13 +4,23 @@ import re
 from datetime import datetime, timedelta
 
 from functions.account_linking_service import bootstrap
-from functions.account_linking_service.model import Link, LinkEvent, OpenedLink, Outcome, UserId
-from functions.account_linking_service.service import CredentialsDoor, LinkRegister, PersonalData
+from functions.account_linking_service.credentials import OpenedLink
+from functions.account_linking_service.door import CredentialsDoor
+from functions.account_linking_service.model import Link, MfaChallenge, Outcome, UserId
+from functions.account_linking_service.personal import PersonalData
+from functions.account_linking_service.register import LinkRegister
+from functions.account_linking_service.repair import LinkRepair
+from functions.account_linking_service.schemas import SubmitMfa
+from functions.account_linking_service.states import LinkEvent
 from functions.common.clock import parse_rfc3339, rfc3339
 from functions.common.errors import FieldError, InvalidInput
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
+from functions.common.validation import parse
 from functions.contracts.rpc import accounts_pb2
 from functions.contracts.rpc.accounts_pb2 import (
+    EnsureManualLinkRequest,
+    FindLinksReply,
+    FindLinksRequest,
     GetLinkedAccountRequest,
     GetLinkedAccountsReply,
     GetLinkedAccountsRequest,
@@ -21,6 +31,7 @@ from functions.contracts.rpc.accounts_pb2 import (
     OpenReply,
     OpenRequest,
     RecordOutcomeRequest,
+    SubmitMfaRequest,
 )
 from functions.contracts.rpc.common_pb2 import (
     ExportUserReply,
@@ -35,13 +46,18 @@ EVENTS = {
     accounts_pb2.OUTCOME_KIND_SUCCESS: LinkEvent.SUCCEEDED,
     accounts_pb2.OUTCOME_KIND_ACTION_REQUIRED: LinkEvent.REFUSED,
     accounts_pb2.OUTCOME_KIND_TRANSIENT_FAILURE: LinkEvent.FAILED,
+    accounts_pb2.OUTCOME_KIND_STARTED: LinkEvent.STARTED,
+    accounts_pb2.OUTCOME_KIND_MFA_REQUIRED: LinkEvent.MFA_REQUESTED,
 }
 CODE = re.compile(r"[a-z0-9_]{0,64}")
+MFA_METHODS = ("sms", "email", "app", "voice")
+MAX_REFERENCE_CHARS = 2048
 
 
 class AccountsServicer:
-    def __init__(self, register: LinkRegister, personal: PersonalData) -> None:
+    def __init__(self, register: LinkRegister, repair: LinkRepair, personal: PersonalData) -> None:
         self._register = register
+        self._repair = repair
         self._personal = personal
 
     def GetLinkedAccounts(self, request: GetLinkedAccountsRequest, _context: RpcContext) -> GetLinkedAccountsReply:
@@ -59,6 +75,17 @@ class AccountsServicer:
     def RecordOutcome(self, request: RecordOutcomeRequest, _context: RpcContext) -> LinkedAccount:
         outcome = _outcome(request)
         return _message(self._register.record_outcome(UserId(request.user_id), request.link_id, outcome))
+
+    def SubmitMfa(self, request: SubmitMfaRequest, _context: RpcContext) -> LinkedAccount:
+        given = parse(SubmitMfa, {"code": request.code})
+        return _message(self._repair.submit_mfa(UserId(request.user_id), request.link_id, given.as_sent))
+
+    def FindLinks(self, request: FindLinksRequest, _context: RpcContext) -> FindLinksReply:
+        links = self._register.find_links(request.provider_id, request.account_number)
+        return FindLinksReply(items=[_message(link) for link in links])
+
+    def EnsureManualLink(self, request: EnsureManualLinkRequest, _context: RpcContext) -> LinkedAccount:
+        return _message(self._register.ensure_manual_link(_user(request.user_id), request.provider_id))
 
     def FlushOutbox(self, request: FlushOutboxRequest, _context: RpcContext) -> FlushOutboxReply:
         published, more = self._register.flush_outbox(request.limit)
@@ -83,7 +110,7 @@ class CredentialsServicer:
 
 
 def _build_accounts() -> AccountsServicer:
-    return AccountsServicer(bootstrap.register(), bootstrap.personal())
+    return AccountsServicer(bootstrap.register(), bootstrap.repair(), bootstrap.personal())
 
 
 def _build_credentials() -> CredentialsServicer:
@@ -112,7 +139,19 @@ def _outcome(request: RecordOutcomeRequest) -> Outcome:
     except ValueError as error:
         raise InvalidInput.of(FieldError("attempted_at", "invalid", "This is no RFC 3339 instant.")) from error
     code = request.code if CODE.fullmatch(request.code) else "other"
-    return Outcome(event, attempted_at, code, max(request.bill_count, 0))
+    mfa = _challenge(request.mfa) if event is LinkEvent.MFA_REQUESTED else None
+    wish = timedelta(seconds=max(request.retry_after_seconds, 0))
+    return Outcome(event, attempted_at, code, max(request.bill_count, 0), mfa, wish)
+
+
+def _challenge(mfa: accounts_pb2.MfaChallenge) -> MfaChallenge:
+    """What the utility said of it, as far as it makes sense: what does not is left out, and the challenge stands."""
+    try:
+        expires_at = parse_rfc3339(mfa.expires_at) if mfa.expires_at else None
+    except ValueError:
+        expires_at = None
+    methods = tuple(method for method in MFA_METHODS if method in mfa.methods)
+    return MfaChallenge(methods, expires_at, mfa.reference if len(mfa.reference) <= MAX_REFERENCE_CHARS else "")
 
 
 def _message(link: Link) -> LinkedAccount:
@@ -127,13 +166,20 @@ def _message(link: Link) -> LinkedAccount:
         customer_action_required=link.customer_action_required,
         last_success_at=_text(link.last_success_at),
         last_attempt_at=_text(link.last_attempt_at),
-        next_refresh_at=rfc3339(link.next_refresh_at),
+        next_refresh_at=_text(link.next_refresh_at),
         consecutive_failures=link.consecutive_failures,
         bill_count=link.bill_count,
         created_at=rfc3339(link.created_at),
         updated_at=rfc3339(link.updated_at),
         version=link.version,
+        mfa=_challenge_message(link.mfa) if link.mfa else None,
+        kind=link.kind.value,
     )
+
+
+def _challenge_message(mfa: MfaChallenge) -> accounts_pb2.MfaChallenge:
+    """Without its reference: only who opens the credentials needs it."""
+    return accounts_pb2.MfaChallenge(methods=mfa.methods, expires_at=_text(mfa.expires_at))
 
 
 def _opened(link: OpenedLink) -> OpenedAccount:
@@ -143,6 +189,8 @@ def _opened(link: OpenedLink) -> OpenedAccount:
         params=dict(link.secrets.params),
         username=link.secrets.username,
         password=link.secrets.password,
+        mfa_code=link.mfa.code if link.mfa else "",
+        mfa_reference=link.mfa.reference if link.mfa else "",
     )
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from functions.contracts.rpc import common_pb2 as functions_dot_contracts_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&functions/contracts/rpc/accounts.proto\x12\x13\x62illing.accounts.v1\x1a$functions/contracts/rpc/common.proto\"+\n\x18GetLinkedAccountsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"K\n\x16GetLinkedAccountsReply\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".billing.accounts.v1.LinkedAccount\";\n\x17GetLinkedAccountRequest\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"6\n\x0eListDueRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x15\n\rlease_seconds\x18\x02 \x01(\x05\"O\n\x0cListDueReply\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".billing.accounts.v1.LinkedAccount\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\xa2\x03\n\rLinkedAccount\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\x12\x1a\n\x12\x61\x63\x63ount_identifier\x18\x04 \x01(\t\x12\x10\n\x08nickname\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x15\n\rstatus_detail\x18\x07 \x01(\t\x12 \n\x18\x63ustomer_action_required\x18\x08 \x01(\x08\x12\x17\n\x0flast_success_at\x18\t \x01(\t\x12\x17\n\x0flast_attempt_at\x18\n \x01(\t\x12\x17\n\x0fnext_refresh_at\x18\x0b \x01(\t\x12\x1c\n\x14\x63onsecutive_failures\x18\x0c \x01(\x05\x12\x12\n\nbill_count\x18\r \x01(\x05\x12\x12\n\ncreated_at\x18\x0e \x01(\t\x12\x12\n\nupdated_at\x18\x0f \x01(\t\x12\x0f\n\x07version\x18\x10 \x01(\x05\x12.\n\x03mfa\x18\x11 \x01(\x0b\x32!.billing.accounts.v1.MfaChallenge\"F\n\x0cMfaChallenge\x12\x0f\n\x07methods\x18\x01 \x03(\t\x12\x12\n\nexpires_at\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\"\xed\x01\n\x14RecordOutcomeRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12.\n\x04kind\x18\x03 \x01(\x0e\x32 .billing.accounts.v1.OutcomeKind\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x14\n\x0c\x61ttempted_at\x18\x05 \x01(\t\x12\x12\n\nbill_count\x18\x06 \x01(\x05\x12.\n\x03mfa\x18\x07 \x01(\x0b\x32!.billing.accounts.v1.MfaChallenge\x12\x1b\n\x13retry_after_seconds\x18\x08 \x01(\x05\"0\n\x0bOpenRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08link_ids\x18\x02 \x03(\t\">\n\tOpenReply\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".billing.accounts.v1.OpenedAccount\"\xf1\x01\n\rOpenedAccount\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\x12>\n\x06params\x18\x03 \x03(\x0b\x32..billing.accounts.v1.OpenedAccount.ParamsEntry\x12\x10\n\x08username\x18\x04 \x01(\t\x12\x10\n\x08password\x18\x05 \x01(\t\x12\x10\n\x08mfa_code\x18\x06 \x01(\t\x12\x15\n\rmfa_reference\x18\x07 \x01(\t\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xc4\x01\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14OUTCOME_KIND_SUCCESS\x10\x01\x12 \n\x1cOUTCOME_KIND_ACTION_REQUIRED\x10\x02\x12\"\n\x1eOUTCOME_KIND_TRANSIENT_FAILURE\x10\x03\x12\x18\n\x14OUTCOME_KIND_STARTED\x10\x04\x12\x1d\n\x19OUTCOME_KIND_MFA_REQUIRED\x10\x05\x32\x9c\x05\n\x08\x41\x63\x63ounts\x12o\n\x11GetLinkedAccounts\x12-.billing.accounts.v1.GetLinkedAccountsRequest\x1a+.billing.accounts.v1.GetLinkedAccountsReply\x12\x64\n\x10GetLinkedAccount\x12,.billing.accounts.v1.GetLinkedAccountRequest\x1a\".billing.accounts.v1.LinkedAccount\x12Q\n\x07ListDue\x12#.billing.accounts.v1.ListDueRequest\x1a!.billing.accounts.v1.ListDueReply\x12^\n\rRecordOutcome\x12).billing.accounts.v1.RecordOutcomeRequest\x1a\".billing.accounts.v1.LinkedAccount\x12Y\n\x0b\x46lushOutbox\x12%.billing.common.v1.FlushOutboxRequest\x1a#.billing.common.v1.FlushOutboxReply\x12V\n\nExportUser\x12$.billing.common.v1.ExportUserRequest\x1a\".billing.common.v1.ExportUserReply\x12S\n\tPurgeUser\x12#.billing.common.v1.PurgeUserRequest\x1a!.billing.common.v1.PurgeUserReply2W\n\x0b\x43redentials\x12H\n\x04Open\x12 .billing.accounts.v1.OpenRequest\x1a\x1e.billing.accounts.v1.OpenReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&functions/contracts/rpc/accounts.proto\x12\x13\x62illing.accounts.v1\x1a$functions/contracts/rpc/common.proto\"+\n\x18GetLinkedAccountsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"K\n\x16GetLinkedAccountsReply\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".billing.accounts.v1.LinkedAccount\";\n\x17GetLinkedAccountRequest\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"6\n\x0eListDueRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x15\n\rlease_seconds\x18\x02 \x01(\x05\"O\n\x0cListDueReply\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".billing.accounts.v1.LinkedAccount\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\xb0\x03\n\rLinkedAccount\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\x12\x1a\n\x12\x61\x63\x63ount_identifier\x18\x04 \x01(\t\x12\x10\n\x08nickname\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x15\n\rstatus_detail\x18\x07 \x01(\t\x12 \n\x18\x63ustomer_action_required\x18\x08 \x01(\x08\x12\x17\n\x0flast_success_at\x18\t \x01(\t\x12\x17\n\x0flast_attempt_at\x18\n \x01(\t\x12\x17\n\x0fnext_refresh_at\x18\x0b \x01(\t\x12\x1c\n\x14\x63onsecutive_failures\x18\x0c \x01(\x05\x12\x12\n\nbill_count\x18\r \x01(\x05\x12\x12\n\ncreated_at\x18\x0e \x01(\t\x12\x12\n\nupdated_at\x18\x0f \x01(\t\x12\x0f\n\x07version\x18\x10 \x01(\x05\x12.\n\x03mfa\x18\x11 \x01(\x0b\x32!.billing.accounts.v1.MfaChallenge\x12\x0c\n\x04kind\x18\x12 \x01(\t\"B\n\x10SubmitMfaRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\"?\n\x10\x46indLinksRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x63\x63ount_number\x18\x02 \x01(\t\"C\n\x0e\x46indLinksReply\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".billing.accounts.v1.LinkedAccount\"?\n\x17\x45nsureManualLinkRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\"F\n\x0cMfaChallenge\x12\x0f\n\x07methods\x18\x01 \x03(\t\x12\x12\n\nexpires_at\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\"\xed\x01\n\x14RecordOutcomeRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12.\n\x04kind\x18\x03 \x01(\x0e\x32 .billing.accounts.v1.OutcomeKind\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x14\n\x0c\x61ttempted_at\x18\x05 \x01(\t\x12\x12\n\nbill_count\x18\x06 \x01(\x05\x12.\n\x03mfa\x18\x07 \x01(\x0b\x32!.billing.accounts.v1.MfaChallenge\x12\x1b\n\x13retry_after_seconds\x18\x08 \x01(\x05\"0\n\x0bOpenRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08link_ids\x18\x02 \x03(\t\">\n\tOpenReply\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".billing.accounts.v1.OpenedAccount\"\xf1\x01\n\rOpenedAccount\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\x12>\n\x06params\x18\x03 \x03(\x0b\x32..billing.accounts.v1.OpenedAccount.ParamsEntry\x12\x10\n\x08username\x18\x04 \x01(\t\x12\x10\n\x08password\x18\x05 \x01(\t\x12\x10\n\x08mfa_code\x18\x06 \x01(\t\x12\x15\n\rmfa_reference\x18\x07 \x01(\t\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xc4\x01\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14OUTCOME_KIND_SUCCESS\x10\x01\x12 \n\x1cOUTCOME_KIND_ACTION_REQUIRED\x10\x02\x12\"\n\x1eOUTCOME_KIND_TRANSIENT_FAILURE\x10\x03\x12\x18\n\x14OUTCOME_KIND_STARTED\x10\x04\x12\x1d\n\x19OUTCOME_KIND_MFA_REQUIRED\x10\x05\x32\xb3\x07\n\x08\x41\x63\x63ounts\x12o\n\x11GetLinkedAccounts\x12-.billing.accounts.v1.GetLinkedAccountsRequest\x1a+.billing.accounts.v1.GetLinkedAccountsReply\x12\x64\n\x10GetLinkedAccount\x12,.billing.accounts.v1.GetLinkedAccountRequest\x1a\".billing.accounts.v1.LinkedAccount\x12Q\n\x07ListDue\x12#.billing.accounts.v1.ListDueRequest\x1a!.billing.accounts.v1.ListDueReply\x12^\n\rRecordOutcome\x12).billing.accounts.v1.RecordOutcomeRequest\x1a\".billing.accounts.v1.LinkedAccount\x12V\n\tSubmitMfa\x12%.billing.accounts.v1.SubmitMfaRequest\x1a\".billing.accounts.v1.LinkedAccount\x12W\n\tFindLinks\x12%.billing.accounts.v1.FindLinksRequest\x1a#.billing.accounts.v1.FindLinksReply\x12\x64\n\x10\x45nsureManualLink\x12,.billing.accounts.v1.EnsureManualLinkRequest\x1a\".billing.accounts.v1.LinkedAccount\x12Y\n\x0b\x46lushOutbox\x12%.billing.common.v1.FlushOutboxRequest\x1a#.billing.common.v1.FlushOutboxReply\x12V\n\nExportUser\x12$.billing.common.v1.ExportUserRequest\x1a\".billing.common.v1.ExportUserReply\x12S\n\tPurgeUser\x12#.billing.common.v1.PurgeUserRequest\x1a!.billing.common.v1.PurgeUserReply2W\n\x0b\x43redentials\x12H\n\x04Open\x12 .billing.accounts.v1.OpenRequest\x1a\x1e.billing.accounts.v1.OpenReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPENEDACCOUNT_PARAMSENTRY']._loaded_options = None
   _globals['_OPENEDACCOUNT_PARAMSENTRY']._serialized_options = b'8\001'
-  _globals['_OUTCOMEKIND']._serialized_start=1513
-  _globals['_OUTCOMEKIND']._serialized_end=1709
+  _globals['_OUTCOMEKIND']._serialized_start=1794
+  _globals['_OUTCOMEKIND']._serialized_end=1990
   _globals['_GETLINKEDACCOUNTSREQUEST']._serialized_start=101
   _globals['_GETLINKEDACCOUNTSREQUEST']._serialized_end=144
   _globals['_GETLINKEDACCOUNTSREPLY']._serialized_start=146
@@ -47,21 +47,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDUEREPLY']._serialized_start=340
   _globals['_LISTDUEREPLY']._serialized_end=419
   _globals['_LINKEDACCOUNT']._serialized_start=422
-  _globals['_LINKEDACCOUNT']._serialized_end=840
-  _globals['_MFACHALLENGE']._serialized_start=842
-  _globals['_MFACHALLENGE']._serialized_end=912
-  _globals['_RECORDOUTCOMEREQUEST']._serialized_start=915
-  _globals['_RECORDOUTCOMEREQUEST']._serialized_end=1152
-  _globals['_OPENREQUEST']._serialized_start=1154
-  _globals['_OPENREQUEST']._serialized_end=1202
-  _globals['_OPENREPLY']._serialized_start=1204
-  _globals['_OPENREPLY']._serialized_end=1266
-  _globals['_OPENEDACCOUNT']._serialized_start=1269
-  _globals['_OPENEDACCOUNT']._serialized_end=1510
-  _globals['_OPENEDACCOUNT_PARAMSENTRY']._serialized_start=1465
-  _globals['_OPENEDACCOUNT_PARAMSENTRY']._serialized_end=1510
-  _globals['_ACCOUNTS']._serialized_start=1712
-  _globals['_ACCOUNTS']._serialized_end=2380
-  _globals['_CREDENTIALS']._serialized_start=2382
-  _globals['_CREDENTIALS']._serialized_end=2469
+  _globals['_LINKEDACCOUNT']._serialized_end=854
+  _globals['_SUBMITMFAREQUEST']._serialized_start=856
+  _globals['_SUBMITMFAREQUEST']._serialized_end=922
+  _globals['_FINDLINKSREQUEST']._serialized_start=924
+  _globals['_FINDLINKSREQUEST']._serialized_end=987
+  _globals['_FINDLINKSREPLY']._serialized_start=989
+  _globals['_FINDLINKSREPLY']._serialized_end=1056
+  _globals['_ENSUREMANUALLINKREQUEST']._serialized_start=1058
+  _globals['_ENSUREMANUALLINKREQUEST']._serialized_end=1121
+  _globals['_MFACHALLENGE']._serialized_start=1123
+  _globals['_MFACHALLENGE']._serialized_end=1193
+  _globals['_RECORDOUTCOMEREQUEST']._serialized_start=1196
+  _globals['_RECORDOUTCOMEREQUEST']._serialized_end=1433
+  _globals['_OPENREQUEST']._serialized_start=1435
+  _globals['_OPENREQUEST']._serialized_end=1483
+  _globals['_OPENREPLY']._serialized_start=1485
+  _globals['_OPENREPLY']._serialized_end=1547
+  _globals['_OPENEDACCOUNT']._serialized_start=1550
+  _globals['_OPENEDACCOUNT']._serialized_end=1791
+  _globals['_OPENEDACCOUNT_PARAMSENTRY']._serialized_start=1746
+  _globals['_OPENEDACCOUNT_PARAMSENTRY']._serialized_end=1791
+  _globals['_ACCOUNTS']._serialized_start=1993
+  _globals['_ACCOUNTS']._serialized_end=2940
+  _globals['_CREDENTIALS']._serialized_start=2942
+  _globals['_CREDENTIALS']._serialized_end=3029
 # @@protoc_insertion_point(module_scope)

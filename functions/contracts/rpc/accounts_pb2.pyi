@@ -181,6 +181,7 @@ class LinkedAccount(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     MFA_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     link_id: _builtins.str
     user_id: _builtins.str
     provider_id: _builtins.str
@@ -195,15 +196,18 @@ class LinkedAccount(_message.Message):
     last_success_at: _builtins.str
     last_attempt_at: _builtins.str
     next_refresh_at: _builtins.str
+    """Empty when it is never due."""
     consecutive_failures: _builtins.int
     bill_count: _builtins.int
     created_at: _builtins.str
     updated_at: _builtins.str
     version: _builtins.int
     """Grows with each change; orders copies of the link."""
+    kind: _builtins.str
+    """"api": read from the utility; "manual": fed by files, never due, without credentials."""
     @_builtins.property
     def mfa(self) -> Global___MfaChallenge:
-        """Set while the utility waits for a code."""
+        """Set while the utility waits for a code; without its reference, which only Credentials.Open gives."""
 
     def __init__(
         self,
@@ -225,14 +229,104 @@ class LinkedAccount(_message.Message):
         updated_at: _builtins.str = ...,
         version: _builtins.int = ...,
         mfa: Global___MfaChallenge | None = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["mfa", b"mfa"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_identifier", b"account_identifier", "bill_count", b"bill_count", "consecutive_failures", b"consecutive_failures", "created_at", b"created_at", "customer_action_required", b"customer_action_required", "last_attempt_at", b"last_attempt_at", "last_success_at", b"last_success_at", "link_id", b"link_id", "mfa", b"mfa", "next_refresh_at", b"next_refresh_at", "nickname", b"nickname", "provider_id", b"provider_id", "state", b"state", "status_detail", b"status_detail", "updated_at", b"updated_at", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_identifier", b"account_identifier", "bill_count", b"bill_count", "consecutive_failures", b"consecutive_failures", "created_at", b"created_at", "customer_action_required", b"customer_action_required", "kind", b"kind", "last_attempt_at", b"last_attempt_at", "last_success_at", b"last_success_at", "link_id", b"link_id", "mfa", b"mfa", "next_refresh_at", b"next_refresh_at", "nickname", b"nickname", "provider_id", b"provider_id", "state", b"state", "status_detail", b"status_detail", "updated_at", b"updated_at", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LinkedAccount: _TypeAlias = LinkedAccount  # noqa: Y015
+
+@_typing.final
+class SubmitMfaRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    link_id: _builtins.str
+    code: _builtins.str
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        link_id: _builtins.str = ...,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "link_id", b"link_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitMfaRequest: _TypeAlias = SubmitMfaRequest  # noqa: Y015
+
+@_typing.final
+class FindLinksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_NUMBER_FIELD_NUMBER: _builtins.int
+    provider_id: _builtins.str
+    account_number: _builtins.str
+    def __init__(
+        self,
+        *,
+        provider_id: _builtins.str = ...,
+        account_number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "provider_id", b"provider_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindLinksRequest: _TypeAlias = FindLinksRequest  # noqa: Y015
+
+@_typing.final
+class FindLinksReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkedAccount]: ...
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___LinkedAccount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindLinksReply: _TypeAlias = FindLinksReply  # noqa: Y015
+
+@_typing.final
+class EnsureManualLinkRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    provider_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        provider_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["provider_id", b"provider_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnsureManualLinkRequest: _TypeAlias = EnsureManualLinkRequest  # noqa: Y015
 
 @_typing.final
 class MfaChallenge(_message.Message):

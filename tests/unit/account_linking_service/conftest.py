@@ -11,16 +11,16 @@ from moto import mock_aws
 from mypy_boto3_kms import KMSClient
 
 from functions.account_linking_service.customer_params import CustomerParam
+from functions.account_linking_service.door import CredentialsDoor
+from functions.account_linking_service.items_table import LinkItem, LinkKeyItem
+from functions.account_linking_service.linking_table import LinkingTable
 from functions.account_linking_service.model import ProviderId, Schedule
-from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister, PersonalData
-from functions.account_linking_service.table import (
-    LinkingTable,
-    LinkItem,
-    LinkKeyItem,
-    LinkTable,
-    SealedLinkTable,
-    UserLinkTable,
-)
+from functions.account_linking_service.personal import PersonalData
+from functions.account_linking_service.personal_table import UserLinkTable
+from functions.account_linking_service.register import LinkRegister
+from functions.account_linking_service.repair import LinkRepair
+from functions.account_linking_service.secrets_table import SealedLinkTable
+from functions.account_linking_service.service import AccountLinking
 from functions.account_linking_service.vault import KmsVault
 from functions.common.errors import NotFound
 from functions.common.outbox import Outbox
@@ -28,6 +28,8 @@ from tests.support.fakes import FakeClock, FakePublisher
 
 LINKS, KEYS = "links", "link-keys"
 INTERVAL = timedelta(hours=6)
+MAX_KEY_AGE = timedelta(days=90)
+LOOKUP_KEY = b"a lookup key of the tests"
 
 
 class FakeProviders:
@@ -55,6 +57,7 @@ class World:
     table: LinkingTable
     vault: KmsVault
     linking: AccountLinking
+    repair: LinkRepair
     register: LinkRegister
     door: CredentialsDoor
     personal: PersonalData
@@ -83,12 +86,19 @@ def world(kms: KMSClient, key_id: str) -> World:
     table = LinkingTable(LINKS, KEYS, clock)
     LinkItem.create_table(wait=True)
     LinkKeyItem.create_table(wait=True)
-    vault = KmsVault(kms, key_id)
+    vault = KmsVault(lambda: kms, key_id, clock)
     outbox = Outbox(table, publisher)
-    register = LinkRegister(LinkTable(LINKS, clock), outbox, clock, Schedule(INTERVAL, lambda: 0.5))
-    linking = AccountLinking(
-        table, providers, vault, outbox, clock, lookup_key=b"a lookup key of the tests", max_links=3
+    return World(
+        kms=kms,
+        key_id=key_id,
+        clock=clock,
+        publisher=publisher,
+        providers=providers,
+        table=table,
+        vault=vault,
+        linking=AccountLinking(table, providers, vault, outbox, clock, lookup_key=LOOKUP_KEY, max_links=3),
+        repair=LinkRepair(table, vault, outbox, clock),
+        register=LinkRegister(table, outbox, clock, Schedule(INTERVAL, lambda: 0.5), lookup_key=LOOKUP_KEY),
+        door=CredentialsDoor(SealedLinkTable(LINKS, KEYS, clock), vault, clock, MAX_KEY_AGE),
+        personal=PersonalData(UserLinkTable(LINKS, KEYS, clock)),
     )
-    door = CredentialsDoor(SealedLinkTable(LINKS, KEYS), vault)
-    personal = PersonalData(UserLinkTable(LINKS, KEYS, clock))
-    return World(kms, key_id, clock, publisher, providers, table, vault, linking, register, door, personal)

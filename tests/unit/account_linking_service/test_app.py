@@ -24,13 +24,14 @@ CREDENTIALS = LoginCredentials(username=USERNAME, password=PASSWORD)
 FIELDS = {
     "link_id", "provider_id", "account_identifier", "nickname", "state", "status_detail", "customer_action_required",
     "last_success_at", "last_attempt_at", "next_refresh_at", "consecutive_failures", "bill_count", "created_at",
-    "updated_at",
+    "updated_at", "kind", "mfa",
 }  # fmt: skip
 
 
 @pytest.fixture
 def http(world: World, monkeypatch: pytest.MonkeyPatch) -> ServiceApp:
     monkeypatch.setattr(bootstrap, "linking", lambda: world.linking)
+    monkeypatch.setattr(bootstrap, "repair", lambda: world.repair)
     return configure(app)
 
 
@@ -55,14 +56,15 @@ def get(http: ServiceApp, link_id: str, user_id: str = ADA, method: str = "GET")
 def test_link_read_list_unlink(http: ServiceApp) -> None:
     created = post(http, asked(nickname=" Cafe\u0301 "))
     assert created.status == 201
-    assert set(created.json) == FIELDS
+    assert set(created.json) == {*FIELDS, "history"}
     link_id = created.json["link_id"]
     assert created.json["state"] == "PENDING"
     assert created.json["account_identifier"] == "****5678"
     assert (created.json["nickname"], created.json["last_success_at"]) == ("Café", None)
     assert get(http, link_id).json == created.json
     listed = request(http, "GET", "/accounts", bearer=token(ADA))
-    assert listed.json == {"items": [created.json], "next_cursor": None}
+    item = {name: value for name, value in created.json.items() if name != "history"}
+    assert listed.json == {"items": [item], "next_cursor": None}
     assert get(http, link_id, method="DELETE").status == 204
     assert get(http, link_id, method="DELETE").status == 404
     assert get(http, link_id).status == 404

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from functions.account_linking_service import bootstrap
-from functions.account_linking_service.service import AccountLinking, CredentialsDoor, LinkRegister, PersonalData
+from functions.account_linking_service.door import CredentialsDoor
+from functions.account_linking_service.personal import PersonalData
+from functions.account_linking_service.register import LinkRegister
+from functions.account_linking_service.repair import LinkRepair
+from functions.account_linking_service.service import AccountLinking
 from functions.common.settings import SettingsError
 
 API = {
@@ -19,7 +23,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in (*API, "REFRESH_INTERVAL_SECONDS", "MAX_LINKS_PER_USER"):
         monkeypatch.delenv(name, raising=False)
     yield
-    for build in (bootstrap.linking, bootstrap.register, bootstrap.personal, bootstrap.door):
+    for build in (bootstrap.linking, bootstrap.repair, bootstrap.register, bootstrap.personal, bootstrap.door):
         build.cache_clear()
 
 
@@ -36,9 +40,15 @@ def test_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bootstrap.linking() is bootstrap.linking()
 
 
-def test_the_rpcs_need_neither_keys_nor_kms(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_env(monkeypatch, "LINKS_TABLE", "RPC_BROKER", REFRESH_INTERVAL_SECONDS="60")
+def test_the_register_needs_no_master_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_env(monkeypatch, "LINKS_TABLE", "LINK_KEYS_TABLE", "LOOKUP_KEY", "RPC_BROKER", REFRESH_INTERVAL_SECONDS="60")
     assert isinstance(bootstrap.register(), LinkRegister)
+
+
+def test_repairing_needs_no_registry_and_makes_no_client_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.common.aws.kms", None)
+    set_env(monkeypatch, "LINKS_TABLE", "LINK_KEYS_TABLE", "CREDENTIALS_KEY_ID", "RPC_BROKER")
+    assert isinstance(bootstrap.repair(), LinkRepair)
 
 
 def test_personal_data_needs_tables_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,12 @@ from datetime import timedelta
 import pytest
 
 from functions.account_linking_service import bootstrap, rpc
-from functions.account_linking_service.model import Link, LinkEvent, Outcome, ProviderId, Secrets, UserId
-from functions.account_linking_service.table import LinkItem, LinkKeyItem, LinkTable, UserLinkTable
+from functions.account_linking_service.credentials import Secrets
+from functions.account_linking_service.items_table import LinkItem, LinkKeyItem
+from functions.account_linking_service.model import Link, Outcome, ProviderId, UserId
+from functions.account_linking_service.personal_table import UserLinkTable
+from functions.account_linking_service.states import LinkEvent
+from functions.account_linking_service.table import LinkTable
 from functions.common import personal
 from functions.common.errors import InvalidInput, NotFound, Unauthenticated
 from functions.common.outbox import Pending
@@ -26,6 +30,7 @@ ACCOUNTS = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
 @pytest.fixture
 def accounts(world: World, monkeypatch: pytest.MonkeyPatch) -> Stub:
     monkeypatch.setattr(bootstrap, "register", lambda: world.register)
+    monkeypatch.setattr(bootstrap, "repair", lambda: world.repair)
     monkeypatch.setattr(bootstrap, "personal", lambda: world.personal)
     return Stub(ACCOUNTS, LoopbackChannel(LambdaRpcHandler(ACCOUNTS, rpc._build_accounts)))
 
@@ -139,7 +144,7 @@ def test_nothing_comes_back(world: World, accounts: Stub) -> None:
         world.linking.unlink_account(ADA, late.link_id)
     assert world.register.list_due(10, timedelta(minutes=1)) == ([], False)
     assert world.register.flush_outbox(10) == (0, False)
-    LinkTable(LINKS, world.clock).clear_outbox(Pending((ADA, late.link_id), late.version, ()))
+    LinkTable(LINKS, KEYS, world.clock).clear_outbox(Pending((ADA, late.link_id), late.version, ()))
     with pytest.raises(Unauthenticated) as refused:
         linked(world)
     assert refused.value.code == "user_gone"

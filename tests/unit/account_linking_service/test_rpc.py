@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from functions.account_linking_service import bootstrap, rpc
-from functions.account_linking_service.model import ProviderId, Secrets, UserId
+from functions.account_linking_service.credentials import Secrets
+from functions.account_linking_service.model import ProviderId, UserId
 from functions.account_linking_service.providers import RegisteredProviders
 from functions.common.clock import rfc3339
 from functions.common.errors import InvalidInput, NotFound, Unavailable
@@ -37,6 +38,7 @@ CREDENTIALS = accounts_pb2.DESCRIPTOR.services_by_name["Credentials"]
 @pytest.fixture
 def accounts(world: World, monkeypatch: pytest.MonkeyPatch) -> Stub:
     monkeypatch.setattr(bootstrap, "register", lambda: world.register)
+    monkeypatch.setattr(bootstrap, "repair", lambda: world.repair)
     monkeypatch.setattr(bootstrap, "personal", lambda: world.personal)
     return Stub(ACCOUNTS, LoopbackChannel(LambdaRpcHandler(ACCOUNTS, rpc._build_accounts)))
 

@@ -6,27 +6,27 @@ from datetime import timedelta
 
 import pytest
 
+from functions.account_linking_service.credentials import Sealed, Secrets
 from functions.account_linking_service.customer_params import CustomerParam
+from functions.account_linking_service.items_table import LinkItem, LinkKeyItem
+from functions.account_linking_service.linking_table import LinkingTable
+from functions.account_linking_service.lookup import account_hash
 from functions.account_linking_service.model import (
     Link,
     LinkChanged,
-    LinkEvent,
     LinkId,
-    LinkState,
     Outcome,
     ProviderId,
-    Sealed,
-    Secrets,
     UserId,
 )
-from functions.account_linking_service.service import AccountLinking, LinkRegister
-from functions.account_linking_service.table import LinkItem, LinkKeyItem, LinkTable
+from functions.account_linking_service.register import LinkRegister
+from functions.account_linking_service.states import LinkEvent, LinkState
 from functions.common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from functions.common.ids import new_id
 from functions.common.outbox import Outbox, Pending
 from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
 from functions.contracts.events.envelope import unwrap
-from tests.unit.account_linking_service.conftest import World
+from tests.unit.account_linking_service.conftest import KEYS, LINKS, LOOKUP_KEY, World
 
 ADA, BOB = UserId("usr_ada"), UserId("usr_bob")
 NORTHWIND = ProviderId("prv_northwind_power")
@@ -227,7 +227,7 @@ def test_an_outcome_from_the_future_is_refused(world: World) -> None:
         )
 
 
-class Contended(LinkTable):
+class Contended(LinkingTable):
     """Somebody else is faster, `times` times."""
 
     times = 0
@@ -242,9 +242,10 @@ class Contended(LinkTable):
 @pytest.mark.parametrize(("times", "succeeds"), [(1, True), (4, True), (5, False)])
 def test_a_conflict_is_tried_again(world: World, times: int, succeeds: bool) -> None:
     link = linked(world)
-    table = Contended("links", world.clock)
+    table = Contended(LINKS, KEYS, world.clock)
     table.times = times
-    register = LinkRegister(table, Outbox(table, world.publisher), world.clock, world.register._schedule)
+    outbox = Outbox(table, world.publisher)
+    register = LinkRegister(table, outbox, world.clock, world.register._schedule, lookup_key=LOOKUP_KEY)
     if succeeds:
         assert register.record_outcome(ADA, link.link_id, outcome(world)).state is LinkState.ACTIVE
     else:
@@ -313,9 +314,5 @@ def test_what_a_provider_asks_for(world: World) -> None:
 
 def test_the_hash_needs_the_key(world: World) -> None:
     link = linked(world)
-    other = AccountLinking(
-        world.table, world.providers, world.vault, Outbox(world.table, world.publisher), world.clock,
-        lookup_key=b"another lookup key", max_links=3,
-    )  # fmt: skip
-    assert other._account_hash(NORTHWIND, "NW12345678") != link.account_hash
-    assert world.linking._account_hash(NORTHWIND, "NW12345678") == link.account_hash
+    assert account_hash(b"another lookup key", NORTHWIND, "NW12345678") != link.account_hash
+    assert account_hash(LOOKUP_KEY, NORTHWIND, " nw1234 5678") == link.account_hash

@@ -8,20 +8,22 @@ import pytest
 from pynamodb.exceptions import CancellationReason, TransactWriteError, VerboseClientError
 from pynamodb.transactions import TransactWrite
 
+from functions.account_linking_service.credentials import Sealed
+from functions.account_linking_service.items_table import LinkItem, LinkKeyItem, MarkItem
 from functions.account_linking_service.model import (
     AccountHash,
     AlreadyLinked,
     Link,
     LinkChanged,
-    LinkEvent,
     LinkId,
     Outcome,
     ProviderId,
     Schedule,
-    Sealed,
     UserId,
 )
-from functions.account_linking_service.table import LinkItem, LinkKeyItem, LinkTable, MarkItem, SealedLinkTable
+from functions.account_linking_service.secrets_table import SealedLinkTable
+from functions.account_linking_service.states import LinkEvent
+from functions.account_linking_service.table import LinkTable
 from functions.common.errors import Unavailable
 from functions.common.ids import new_id
 from functions.common.outbox import Pending
@@ -143,7 +145,7 @@ def test_two_callers_lease_different_links(world: World) -> None:
     later = added(world, "later", due_in=timedelta(minutes=1))
     now = world.clock.now()
     first, more = world.table.lease_due(now, now + timedelta(minutes=5), 7)
-    second, no_more = LinkTable(LINKS, world.clock).lease_due(now, now + timedelta(minutes=5), 7)
+    second, no_more = LinkTable(LINKS, KEYS, world.clock).lease_due(now, now + timedelta(minutes=5), 7)
     one, other = ({link.link_id for link in leased} for leased in (first, second))
     assert (len(one), len(other)) == (7, 5)
     assert one | other == {link.link_id for link in links}
@@ -187,7 +189,7 @@ def test_sealed_links_of_the_owner_alone(world: World) -> None:
     world.table.remove(gone, gone.revoked(world.clock.now()), [])
     shredded = added(world, "4")
     LinkKeyItem(shredded.link_id).delete()
-    table = SealedLinkTable(LINKS, KEYS)
+    table = SealedLinkTable(LINKS, KEYS, world.clock)
     asked = [mine.link_id, other.link_id, gone.link_id, shredded.link_id, LinkId(new_id("lnk"))]
     found = table.sealed(ADA, asked)
     assert [(link.link_id, link.sealed) for link in found] == [(mine.link_id, SEALED)]
