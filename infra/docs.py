@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from infra import event_schemas, link_states, openapi, routes
+from infra import asyncapi, event_schemas, link_states, openapi, routes
 from infra.settings import ROOT
 
 
@@ -19,4 +19,10 @@ def _routes(into: Path) -> None:
     path.write_text(routes.render(routes.routes()))
 
 
-GENERATORS: list[Callable[[Path], None]] = [_routes, event_schemas.generate, link_states.generate, openapi.generate]
+GENERATORS: list[Callable[[Path], None]] = [
+    _routes,
+    event_schemas.generate,
+    asyncapi.generate,
+    link_states.generate,
+    openapi.generate,
+]

@@ -12,9 +12,11 @@ import pytest
 
 from functions.contracts.events.catalogue import CATALOGUE
 from functions.contracts.events.envelope import EventData, wrap
-from infra import docs, event_schemas
+from infra import asyncapi, docs, event_schemas
 from infra.settings import ROOT
 from tests.contract.platform import FUNCTIONS, RESOURCES, SERVICES
+
+Json = dict[str, Any]
 
 
 def all_events() -> set[type[EventData]]:
@@ -114,3 +116,36 @@ def test_the_source_of_an_event_is_a_service() -> None:
     owners = {service.removesuffix("_service").replace("_", "-") for service in SERVICES}
 
     assert {cls.SOURCE for cls in CATALOGUE.values()} <= owners
+
+
+ASYNCAPI = json.loads((ROOT / asyncapi.OUTPUT).read_text())
+
+
+def referred(document: Json, pointer: str) -> object:
+    """What `#/…` leads to; KeyError when it leads nowhere."""
+    found: Any = document
+    for part in pointer.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def references(document: object) -> set[str]:
+    if isinstance(document, dict):
+        own = {document["$ref"]} if isinstance(document.get("$ref"), str) else set()
+        return own.union(*(references(value) for value in document.values()))
+    return set().union(*(references(value) for value in document)) if isinstance(document, list) else set()
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    for reference in references(ASYNCAPI):
+        if reference.startswith("#/"):
+            referred(ASYNCAPI, reference)
+        else:
+            assert (ROOT / asyncapi.OUTPUT).parent.joinpath(reference).resolve().is_file()
+
+
+def test_the_asyncapi_document_tells_of_every_event_and_every_worker_of_the_topic() -> None:
+    assert set(ASYNCAPI["components"]["messages"]) == set(CATALOGUE)
+    assert set(ASYNCAPI["channels"]["EventsTopic"]["messages"]) == set(CATALOGUE)
+    assert {"publish", "RefreshWorker", "ProjectionWorker", "PurgeWorker"} <= set(ASYNCAPI["operations"])
+    assert set(ASYNCAPI["channels"]["PurgeQueue"]["messages"]) == {"user.deleted.v1"}
