@@ -103,6 +103,7 @@ def test_an_unknown_path_is_404(nobody: Client, stranger: Household) -> None:
     ("method", "path", "allowed"),
     [
         ("DELETE", "/providers", {"GET", "POST"}),
+        ("PUT", "/providers/prv_clearwater", {"GET", "PATCH", "DELETE"}),
         ("PUT", "/users", {"POST"}),
         ("POST", "/bills", {"GET"}),
         ("PATCH", "/health", {"GET"}),
