@@ -54,6 +54,7 @@ class ServerSettings:
     """PEM file with the server's certificate and those that lead to its authority."""
     rpc_key_file: str = ""
     rpc_workers: int = 16
+    """Calls of one service that are carried out at once; more wait."""
 
     def check(self) -> None:
         """Raises Failure when this would be open to others."""
@@ -76,14 +77,16 @@ class GrpcServer:
         settings.check()
         self._settings = settings
         self._posts = Posts(settings.rpc_workers)
-        self._pool = ThreadPoolExecutor(settings.rpc_workers, thread_name_prefix="grpc")
+        # A pool for each service: one that waits for another on the same server must not hold the threads that the
+        # other needs. No service waits for itself, however many others stand between.
+        self._pools = {handler.service.full_name: _pool(settings, handler.service.name) for handler in handlers}
         self._server = grpc.server(
-            self._pool,
-            handlers=[_generic_handler(handler, self._posts) for handler in handlers],
+            _pool(settings, "grpc"),
+            handlers=[_generic_handler(it, self._posts, self._pools[it.service.full_name]) for it in handlers],
             interceptors=[CallToken(settings.rpc_token)],
             options=OPTIONS,
         )
-        self.names = [handler.service.full_name for handler in handlers]
+        self.names = list(self._pools)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection([*self.names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
@@ -115,7 +118,12 @@ class GrpcServer:
         self._health.enter_graceful_shutdown()
         self._server.stop(grace).wait()
         self._posts.finish()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(settings: ServerSettings, name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(settings.rpc_workers, thread_name_prefix=name)
 
 
 def _pem(variable: str, path: str) -> bytes:
@@ -185,14 +193,13 @@ def _refuse(_request: bytes, context: grpc.ServicerContext) -> bytes:
 REFUSAL: "grpc.RpcMethodHandler[object, object]" = grpc.unary_unary_rpc_method_handler(_refuse)
 
 
-def _generic_handler(handler: LambdaRpcHandler, posts: Posts) -> grpc.GenericRpcHandler:
+def _generic_handler(handler: LambdaRpcHandler, posts: Posts, pool: ThreadPoolExecutor) -> grpc.GenericRpcHandler:
     service = handler.service
-    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        method.name: grpc.unary_unary_rpc_method_handler(
-            _behaviour(handler, posts, f"{service.full_name}/{method.name}")
-        )
-        for method in service.methods
-    }
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
+    for method in service.methods:
+        serve = _behaviour(handler, posts, f"{service.full_name}/{method.name}")
+        serve.experimental_thread_pool = pool  # type: ignore[attr-defined]  # grpcio's own way to say where it runs
+        methods[method.name] = grpc.unary_unary_rpc_method_handler(serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 

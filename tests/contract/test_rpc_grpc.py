@@ -30,12 +30,15 @@ from functions.common.rpc.grpc_channel import GrpcChannel, channel_at, is_loopba
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from functions.common.rpc.status import StatusCode
 from functions.common.settings import SettingsError
+from functions.contracts.rpc import providers_pb2
 from functions.contracts.rpc.common_pb2 import ErrorInfo
+from functions.contracts.rpc.providers_pb2 import ProviderExistsReply, ProviderExistsRequest
 from functions.contracts.rpc.users_pb2 import GetUserRequest, User
 from infra.console import Failure
 from infra.grpc_server import GrpcServer, ServerSettings
 from tests.support.rpc import USERS, Users
 
+PROVIDERS = providers_pb2.DESCRIPTOR.services_by_name["Providers"]
 SERVICE = "billing.users.v1.Users"
 METHOD = f"{SERVICE}/GetUser"
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -222,6 +225,32 @@ def test_a_server_that_stops_says_so_first_and_ends_what_it_has_begun(users: Use
         with pytest.raises(grpc.RpcError) as raised:
             get_user(channel)(GetUserRequest(), timeout=1)
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+# many calls
+
+
+def test_a_service_that_waits_for_another_on_the_same_server_does_not_hold_its_threads(users: Users) -> None:
+    class Providers:
+        def ProviderExists(self, request: ProviderExistsRequest, context: RpcContext) -> ProviderExistsReply:
+            return ProviderExistsReply(exists=request.provider_id == "prv_1")
+
+    handlers = [LambdaRpcHandler(USERS, lambda: users, {}), LambdaRpcHandler(PROVIDERS, Providers, {})]
+    server = GrpcServer(handlers, ServerSettings(port=0, rpc_workers=1))
+    channel = channel_at("127.0.0.1", server.start())
+
+    def ask(request: GetUserRequest, context: RpcContext) -> User:
+        providers = Stub(PROVIDERS, channel, 5)
+        found = providers.call("ProviderExists", ProviderExistsRequest(provider_id="prv_1"), ProviderExistsReply)
+        return User(name=str(found.exists))
+
+    users.answer = ask
+    try:
+        answers = [Stub(USERS, channel, 5).call("GetUser", GetUserRequest(), User).name for _ in range(3)]
+    finally:
+        server.stop(0)
+
+    assert answers == ["True"] * 3
 
 
 # posted calls
