@@ -75,6 +75,8 @@ docs: $(READY) ## generate the reference documents
 	@$(INFRA) docs
 bench: $(READY) ## artefact sizes, cold starts and the other budgets
 	@$(INFRA) bench
+simulate: $(READY) ## a virtual day of many links: load, lag, calls of utilities, a plot (LINKS=1000000 PER_MINUTE=6000)
+	@$(INFRA) simulate
 lock: $(READY) ## resolve requirements/*.in into pinned, hashed *.txt (UPGRADE=1 for newer versions)
 	@$(INFRA) lock
 localstack-up: $(READY) ## start LocalStack and Valkey in Docker

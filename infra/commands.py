@@ -101,6 +101,19 @@ def redrive(settings: Settings, queue: str, limit: int) -> None:
 
 
 @main.command()
+@click.option("--links", envvar="LINKS", default=1_000_000, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--per-minute", envvar="PER_MINUTE", default=6000, show_default=True, type=click.IntRange(min=1),
+    help="Links that one run of the sweep takes at most.",
+)  # fmt: skip
+def simulate(links: int, per_minute: int) -> None:
+    """A virtual day of many links: load, lag and calls of utilities, with a plot."""
+    from infra import simulate as simulating
+
+    simulating.run(links, per_minute)
+
+
+@main.command()
 @click.argument("parts", nargs=-1, type=click.Choice(["unit", "contract", "integration"]))
 @click.option("--pytest", "arguments", envvar="ARGS", default="", help="More options for pytest.")
 @click.pass_obj
