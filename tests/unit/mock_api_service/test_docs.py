@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from functions.mock_api_service import refusals
 from functions.mock_api_service.formats import bbps, csv_statement
 from functions.mock_api_service.model import Scenario
+from functions.mock_api_service.service import CODE_GRANT
+from functions.mock_api_service.signing_in import CHALLENGE_LIFETIME, CODE, CODE_METHODS, TRUST_LIFETIME
 from functions.mock_api_service.utilities import UTILITIES
 
 DOCS = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
@@ -41,3 +44,20 @@ def test_the_words_on_the_wire() -> None:
     assert ",".join(f'"{name}"' for name in csv_statement.HEADER) in DOCS
     assert bbps.BILLER_ID in DOCS
     assert f'"name": "{bbps.ACCOUNT_PARAM}"' in DOCS
+
+
+def test_the_words_of_a_code() -> None:
+    asked = {row[0]: row[1] for row in ROWS if len(row) == 4 and row[0] in UTILITIES}
+    for utility, methods in CODE_METHODS.items():
+        assert ",".join(methods) in asked[utility].replace('"', "").replace(", ", ",")
+        assert str(int(CHALLENGE_LIFETIME.total_seconds())) in asked[utility]
+    assert CODE_GRANT in DOCS
+    assert f"The code is always `{CODE}`" in DOCS
+    assert f"trusts that login for {TRUST_LIFETIME.days} virtual days" in DOCS
+
+
+def test_the_words_of_every_refusal() -> None:
+    for word in {*refusals.OAUTH_ERRORS.values(), *refusals.BILLER_CODES.values(), *refusals.CODE_LINES.values()}:
+        assert word in DOCS, word
+    for seconds in refusals.RETRY_AFTER_SECONDS.values():
+        assert f"`Retry-After: {seconds}`" in DOCS
