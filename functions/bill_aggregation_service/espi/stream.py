@@ -123,7 +123,9 @@ class _Reader:
             node = Node(name)
             self._open[-1].children.append(node)
             self._open.append(node)
-            self._count()
+            self._elements += 1
+            if self._elements > MAX_ELEMENTS:
+                raise _too_many()
         elif name in RESOURCES:
             self._open.append(Node(name))
             self._count()
@@ -136,11 +138,19 @@ class _Reader:
 
     def _end(self, raw: str) -> None:
         self._depth -= 1
+        if self._open:
+            node = self._open.pop()
+            if not node.children:
+                node.text = "".join(self._texts).strip()
+            if not self._open:
+                self._close(node)
+            elif node.name == "IntervalReading" and self._drop(node):
+                self._open[-1].children.pop()
+                self._elements -= 1 + sum(1 + len(child.children) for child in node.children)
+            self._texts.clear()
+            return
         text = "".join(self._texts).strip()
         self._texts.clear()
-        if self._open:
-            self._close(text)
-            return
         name = self._names.get(raw) or self._local(raw)
         if name == "entry" and self._entry and self._depth + 1 == self._entry_depth:
             self._finish(self._entry)
@@ -153,18 +163,11 @@ class _Reader:
             elif self._depth == self._entry_depth:
                 self._entry.updated = text
 
-    def _close(self, text: str) -> None:
-        node = self._open.pop()
-        if not node.children:
-            node.text = text
-        if not self._open:
-            entry = self._entry or Entry()
-            entry.resources.append(node)
-            if self._entry is None:
-                self._finish(entry)
-        elif node.name == "IntervalReading" and self._drop(node):
-            self._open[-1].children.pop()
-            self._elements -= 1 + sum(1 + len(child.children) for child in node.children)
+    def _close(self, resource: Node) -> None:
+        entry = self._entry or Entry()
+        entry.resources.append(resource)
+        if self._entry is None:
+            self._finish(entry)
 
     def _finish(self, entry: Entry) -> None:
         entry.feed_updated = self._feed_updated
@@ -191,13 +194,17 @@ class _Reader:
     def _count(self) -> None:
         self._elements += 1
         if self._elements > MAX_ELEMENTS:
-            raise EspiError("too_complex", f"An entry of the file has more than {MAX_ELEMENTS} elements.")
+            raise _too_many()
 
     def _local(self, raw: str) -> str:
         name = raw.rpartition(":")[2]
         if len(self._names) < MAX_NAMES:
             self._names[raw] = name
         return name
+
+
+def _too_many() -> EspiError:
+    return EspiError("too_complex", f"An entry of the file has more than {MAX_ELEMENTS} elements.")
 
 
 def _refuse_dtd(*_: object) -> None:
