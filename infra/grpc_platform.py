@@ -34,7 +34,8 @@ def serve(settings: Settings, *, credentials: bool, environ: Mapping[str, str] =
     handlers = rpc_handlers(credentials=credentials)
     with step(f"environments of {len(handlers)} functions in {settings.stack_name}"):
         environments = {name: stack.environment_here(settings, name) for name in handlers}
-    with applied(merged(environments)) as env:
+    own = {name: environ[name] for name in ("RPC_TOKEN", "RPC_CA_FILE") if environ.get(name)}
+    with applied(merged(environments) | own) as env:  # a servicer may call another one here: with the token it wants
         logs.configure(env.get("LOG_LEVEL", "INFO"))
         try:
             server = GrpcServer(list(handlers.values()), wanted)
