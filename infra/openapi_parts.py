@@ -58,6 +58,11 @@ HEADERS: dict[str, Json] = {
         "description": "Whether this is the answer to an earlier request with the same key.",
         "schema": {"const": "true"},
     },
+    "Link": {
+        "description": "Where the next page is (RFC 8288, rel=next), relative to this path.",
+        "schema": {"type": "string"},
+    },
+    "Vary": {"description": "What of the request the answer depends on.", "schema": {"type": "string"}},
     "ETag": {"description": "Changes whenever the answer does.", "schema": {"type": "string"}},
 }
 ON_EVERY_ANSWER = ("X-Correlation-Id",)

@@ -4,15 +4,15 @@ No function needs the settings, the rights or the libraries of another: only wha
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from functions.common.clock import SystemClock
-from functions.common.settings import load
+from functions.common.settings import SettingsError, load
 
 if TYPE_CHECKING:
-    from functions.bill_aggregation_service.adapters.base import HttpClient
+    from functions.bill_aggregation_service.adapters.registry import Connection
     from functions.bill_aggregation_service.personal import PersonalData
     from functions.bill_aggregation_service.projection import Projection
     from functions.bill_aggregation_service.refresh import Refresher
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from functions.common.outbox import Outbox
 
 CACHE_SPACE = "bills"
+MIN_SECRET_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class ReadingSettings:
     """BillApi."""
 
     rpc_bills: str
+    cursor_secret: str = field(repr=False)
+    """Signs cursors; changing it makes those that are out unknown."""
     bills_cache_seconds: int = 300
     source_fresh_seconds: int = 21_600
     """Soft age: data younger than this is `cached`, older is `stale`."""
@@ -61,7 +64,7 @@ class RefreshSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxSettings:
-    """BillRpc."""
+    """Every function that changes bills."""
 
     rpc_broker: str
 
@@ -72,12 +75,18 @@ class OutboxSettings:
 @cache
 def service() -> "Bills":
     from functions.bill_aggregation_service.service import Bills
+    from functions.common.cursor import SignedCursors
 
     settings = load(ReadingSettings, os.environ)
+    if len(settings.cursor_secret) < MIN_SECRET_CHARS:
+        raise SettingsError(f"CURSOR_SECRET: shorter than {MIN_SECRET_CHARS} characters")
     return Bills(
         store=table(),
+        cache=answer_cache(),
         clock=SystemClock(),
+        cursors=SignedCursors(settings.cursor_secret.encode()),
         live=live_reads,
+        outbox=outbox,
         cache_seconds=settings.bills_cache_seconds,
         fresh_seconds=settings.source_fresh_seconds,
         due_soon_days=settings.due_soon_days,
@@ -124,10 +133,10 @@ def refresher() -> "Refresher":
     )
 
 
-def connect(settings: RefreshSettings, base_url: str, seconds: float) -> "HttpClient":
-    from functions.bill_aggregation_service.adapters.http_client import RequestsClient
+def connect(settings: RefreshSettings, base_url: str, seconds: float) -> "Connection":
+    from functions.bill_aggregation_service.adapters.http_client import UtilityClient
 
-    return RequestsClient(
+    return UtilityClient(
         base_url,
         seconds,
         call_seconds=settings.provider_timeout_seconds,

@@ -141,8 +141,14 @@ class Mark:
     paid_at: date | None = None
     paid_amount_minor: int | None = None
     note: str | None = None
+    covered_minor: int | None = None
+    """What `paid_at` without an amount stands for: all that the bill asked for when the user said so."""
     revision: int = 0
     """Grows with each change that the user makes; 0: none yet."""
+
+    @property
+    def amount_minor(self) -> int | None:
+        return self.covered_minor if self.paid_amount_minor is None else self.paid_amount_minor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +251,14 @@ class Provider:
     base_url: str
 
 
+class By(StrEnum):
+    """What sums are made by."""
+
+    MONTH = "month"
+    PROVIDER = "provider"
+    SERVICE_TYPE = "service_type"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criteria:
     """Which bills to list. `since` and `until` bound the day that lists go by; `after` is a bill's position."""
@@ -256,6 +270,8 @@ class Criteria:
     since: date | None = None
     until: date | None = None
     limit: int = 50
+    cursor: str = ""
+    """As the caller gave it."""
     after: str = ""
 
     @property

@@ -49,7 +49,7 @@ def status_of(content: BillContent, mark: Mark, today: date, due_soon_days: int)
 
 def _said(content: BillContent, mark: Mark) -> tuple[date | None, int | None]:
     """The payment that counts, its day and amount: the user's where it is the larger, or as large."""
-    theirs, own = content.paid_amount_minor, mark.paid_amount_minor
+    theirs, own = content.paid_amount_minor, mark.amount_minor
     if own is not None and (theirs is None or own >= theirs):
         return mark.paid_at or content.paid_at, own
     return content.paid_at or mark.paid_at, theirs

@@ -1,34 +1,23 @@
-"""Query and answers of the bill routes. Amounts are integers in minor units; quantities and rates are decimal text."""
+"""Queries, bodies and answers of the bill routes; a bill itself is in `bill_reply.py`."""
 
 import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from functions.bill_aggregation_service.model import (
-    Bill,
-    BillType,
-    Criteria,
-    Freshness,
-    LineItem,
-    LinkId,
-    ProviderId,
-    ProviderStatus,
-    QualityNote,
-    Source,
-    Status,
-    Usage,
-)
-from functions.common import cursor
+from functions.bill_aggregation_service.bill_reply import BillReply, bill_reply
+from functions.bill_aggregation_service.model import By, Criteria, Freshness, LinkId, ProviderId, Status
 from functions.common.clock import rfc3339
 from functions.common.errors import FieldError, InvalidInput
 
 if TYPE_CHECKING:
-    from functions.bill_aggregation_service.service import BillPage, ListedBill, SourceRow
+    from functions.bill_aggregation_service.listing import BillPage, SourceRow
+    from functions.bill_aggregation_service.service import BillDetail, Said, Summary
 
-POSITION = r"\d{4}-\d\d-\d\d#\d{4}-\d\d-\d\d#[0-9A-Z]{16}"
+MAX_MINOR = 10**15
+MAX_NOTE = 500
 
 
 class BillsQuery(Struct, kw_only=True, frozen=True, omit_defaults=True, rename={"since": "from", "until": "to"}):
@@ -47,12 +36,11 @@ class BillsQuery(Struct, kw_only=True, frozen=True, omit_defaults=True, rename={
     @property
     def name(self) -> str:
         """The same for the same question, however it was put."""
-        return hashlib.blake2b(msgspec.json.encode(self), digest_size=12).hexdigest()
+        return _name(self)
 
     def criteria(self) -> Criteria:
         """Raises InvalidInput."""
-        if self.since and self.until and self.since > self.until:
-            raise InvalidInput.of(FieldError("from", "range", "This day is later than `to`."))
+        _in_order(self.since, self.until)
         return Criteria(
             status=self.status,
             link_id=LinkId(self.link_id) if self.link_id else None,
@@ -61,44 +49,34 @@ class BillsQuery(Struct, kw_only=True, frozen=True, omit_defaults=True, rename={
             since=self.since,
             until=self.until,
             limit=self.limit,
-            after=_position(self.cursor) if self.cursor else "",
+            cursor=self.cursor or "",
         )
 
 
-class BillReply(Struct, kw_only=True):
-    bill_id: str
-    user_id: str
-    link_id: str
-    provider_id: str
-    external_bill_id: str | None
-    version: int
-    supersedes: int | None
-    """The version that this one took the place of."""
-    type: BillType
-    service_type: str
-    statement_date: dt.date | None
-    due_date: dt.date | None
-    period_start: dt.date
-    period_end: dt.date
-    amount_minor: int
-    currency: str
-    total_charges_minor: int | None
-    previous_balance_minor: int | None
-    outstanding_balance_minor: int | None
-    usage: tuple[Usage, ...]
-    line_items: tuple[LineItem, ...]
-    tariff: str | None
-    provider_status: ProviderStatus
-    paid_at: dt.date | None
-    paid_amount_minor: int | None
-    status: Status
-    document_url: str | None
-    source: Source
-    content_hash: str
-    quality_notes: tuple[QualityNote, ...]
-    as_of: str
-    discovered_at: str
-    updated_at: str
+class SummaryQuery(Struct, kw_only=True, frozen=True, omit_defaults=True, rename={"since": "from", "until": "to"}):
+    by: By = By.MONTH
+    since: dt.date | None = None
+    until: dt.date | None = None
+
+    @property
+    def name(self) -> str:
+        return "summary:" + _name(self)
+
+    def days(self) -> tuple[dt.date | None, dt.date | None]:
+        """Raises InvalidInput."""
+        _in_order(self.since, self.until)
+        return self.since, self.until
+
+
+class MarkBill(Struct, kw_only=True, frozen=True):
+    """What is left out stays as it is; null takes it back. A day without an amount: all was paid."""
+
+    paid_at: dt.date | UnsetType | None = UNSET
+    paid_amount_minor: Annotated[int, Meta(ge=1, le=MAX_MINOR)] | UnsetType | None = UNSET
+    note: Annotated[str, Meta(min_length=1, max_length=MAX_NOTE)] | UnsetType | None = UNSET
+
+    def said(self) -> "Said":
+        return {name: value for name, value in structs.asdict(self).items() if value is not UNSET}
 
 
 class ErrorReply(Struct, kw_only=True):
@@ -120,51 +98,76 @@ class BillsReply(Struct, kw_only=True):
     next_cursor: str | None
 
 
+class ChangeReply(Struct, kw_only=True):
+    field: str
+    before: Any  # Any: JSON of the field's own type
+    after: Any
+
+
+class VersionReply(Struct, kw_only=True):
+    version: int
+    as_of: str
+    discovered_at: str
+    changes: list[ChangeReply]
+    """Against the version before; none of the first one."""
+
+
+class BillDetailReply(BillReply, kw_only=True):
+    versions: list[VersionReply]
+    """Newest first, the present one among them; at most 50."""
+
+
+class SumReply(Struct, kw_only=True):
+    key: str
+    currency: str
+    count: int
+    amount_minor: int
+    paid_minor: int
+    outstanding_minor: int
+
+
+class SummaryReply(Struct, kw_only=True, rename={"since": "from", "until": "to"}):
+    by: By
+    since: dt.date
+    until: dt.date | None
+    items: list[SumReply]
+    """By key, then currency."""
+
+
 def bills_reply(page: "BillPage") -> BillsReply:
     return BillsReply(
-        items=[_bill(listed) for listed in page.items],
+        items=[bill_reply(listed) for listed in page.items],
         sources=[_source(row) for row in page.sources],
         next_cursor=page.next_cursor,
     )
 
 
-def _bill(listed: "ListedBill") -> BillReply:
-    bill: Bill = listed.bill
-    content = bill.content
-    return BillReply(
-        bill_id=bill.bill_id,
-        user_id=bill.user_id,
-        link_id=bill.link_id,
-        provider_id=bill.provider_id,
-        external_bill_id=content.external_bill_id or None,
-        version=bill.version,
-        supersedes=bill.supersedes,
-        type=content.type,
-        service_type=content.service_type,
-        statement_date=content.statement_date,
-        due_date=content.due_date,
-        period_start=content.period_start,
-        period_end=content.period_end,
-        amount_minor=content.amount_minor,
-        currency=content.currency,
-        total_charges_minor=content.total_charges_minor,
-        previous_balance_minor=content.previous_balance_minor,
-        outstanding_balance_minor=content.outstanding_balance_minor,
-        usage=content.usage,
-        line_items=content.line_items,
-        tariff=content.tariff,
-        provider_status=content.provider_status,
-        paid_at=content.paid_at,
-        paid_amount_minor=content.paid_amount_minor,
-        status=listed.status,
-        document_url=content.document_url,
-        source=bill.source,
-        content_hash=bill.content_hash,
-        quality_notes=listed.quality_notes,
-        as_of=rfc3339(bill.as_of),
-        discovered_at=rfc3339(bill.discovered_at),
-        updated_at=rfc3339(bill.updated_at),
-    )
+def detail_reply(detail: "BillDetail") -> BillDetailReply:
+    versions = [
+        VersionReply(
+            version=version.version,
+            as_of=rfc3339(version.as_of),
+            discovered_at=rfc3339(version.discovered_at),
+            changes=[ChangeReply(field=c.field, before=c.before, after=c.after) for c in version.changes],
+        )
+        for version in detail.versions
+    ]
+    return BillDetailReply(**structs.asdict(bill_reply(detail.listed)), versions=versions)
+
+
+def summary_reply(summary: "Summary", by: By) -> SummaryReply:
+    items = [
+        SumReply(
+            key=row.key,
+            currency=row.currency,
+            count=row.count,
+            amount_minor=row.amount_minor,
+            paid_minor=row.paid_minor,
+            outstanding_minor=row.outstanding_minor,
+        )
+        for row in summary.items
+    ]
+    return SummaryReply(by=by, since=summary.since, until=summary.until, items=items)
 
 
 def _source(row: "SourceRow") -> SourceReply:
@@ -177,10 +180,10 @@ def _source(row: "SourceRow") -> SourceReply:
     )
 
 
-def _position(text: str) -> str:
-    import re
+def _in_order(since: dt.date | None, until: dt.date | None) -> None:
+    if since and until and since > until:
+        raise InvalidInput.of(FieldError("from", "range", "This day is later than `to`."))
 
-    position = cursor.decode(text).get("after", "")
-    if not re.fullmatch(POSITION, position, re.ASCII):
-        raise InvalidInput.of(FieldError("cursor", "invalid", "This is no cursor that this list gave out."))
-    return position
+
+def _name(query: BillsQuery | SummaryQuery) -> str:
+    return hashlib.blake2b(msgspec.json.encode(query), digest_size=12).hexdigest()

@@ -1,44 +1,68 @@
-"""Use cases that read what is kept: listing a user's bills, after a look at the utilities where that is wanted."""
+"""Use cases on what is kept: listing bills, one bill with its versions, sums, and the user's marks of payment."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Protocol
 
+from functions.bill_aggregation_service.history import Version, versions_of
+from functions.bill_aggregation_service.keeping import WRITE_TRIES, LinkMoved
+from functions.bill_aggregation_service.listing import BillPage, ListedBill, Reader
+from functions.bill_aggregation_service.marks import marked
 from functions.bill_aggregation_service.model import (
     Bill,
+    BillKey,
+    By,
     Criteria,
-    Freshness,
     Link,
     LinkId,
     Outcome,
     ProviderId,
-    QualityNote,
-    Status,
     UserId,
 )
-from functions.bill_aggregation_service.payment import status_of
-from functions.bill_aggregation_service.quality import all_notes
-from functions.bill_aggregation_service.refresh import LinkResult, Refreshed
+from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache, LinkResult, Refreshed
 from functions.bill_aggregation_service.rules import zone_of
-from functions.common import cursor, logs
+from functions.bill_aggregation_service.summary import Sum, a_year_until, summed
+from functions.common import logs
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
-from functions.common.errors import AppError
+from functions.common.cursor import SignedCursors
+from functions.common.errors import AppError, FieldError, InvalidInput, NotFound, Unavailable
+from functions.common.ids import RANDOM_CHARS, is_id
+from functions.common.outbox import Outbox, Pending
 
 log = logging.getLogger(__name__)
 
 LIVE_SECONDS = 25.0
 ANSWER_SECONDS = 2.0
 """Kept back from a live read, to answer from the table."""
+MAX_EXAMINED = 1_000
+"""Bills that one page looks at: with a filter that few pass, a page ends early and its cursor goes on from there."""
+MAX_SUMMED = 5_000
+MAX_VERSIONS = 50
+POSITION = re.compile(r"\d{4}-\d\d-\d\d#\d{4}-\d\d-\d\d#[0-9A-Z]{16}", re.ASCII)
+Said = Mapping[str, date | int | str | None]
 
 
 class BillStore(Protocol):
     def links(self, user_id: UserId) -> Sequence[Link]: ...
 
+    def link(self, user_id: UserId, link_id: LinkId) -> Link | None: ...
+
     def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
         """All of the user's links, then the bills between `since` and `until` and past `after`, last day first."""
+        ...
+
+    def bill(self, user_id: UserId, key: BillKey) -> Bill | None: ...
+
+    def versions_before(self, user_id: UserId, key: BillKey, limit: int) -> Sequence[Bill]:
+        """Newest first, without the present one."""
+        ...
+
+    def save_bill(self, before: Bill, after: Bill) -> Pending:
+        """Raises LinkMoved when the bill does not stand as in `before` any more."""
         ...
 
 
@@ -53,70 +77,137 @@ class LiveReads(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ListedBill:
-    bill: Bill
-    status: Status
-    quality_notes: tuple[QualityNote, ...]
+class BillDetail:
+    listed: ListedBill
+    versions: tuple[Version, ...]
+    """Newest first, the present one among them; at most MAX_VERSIONS."""
 
 
 @dataclass(frozen=True, slots=True)
-class SourceError:
-    code: str
-    retryable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    link_id: LinkId
-    provider_id: ProviderId
-    outcome: Freshness
-    as_of: datetime | None
-    error: SourceError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BillPage:
-    items: tuple[ListedBill, ...]
-    sources: tuple[SourceRow, ...]
-    next_cursor: str | None
+class Summary:
+    items: tuple[Sum, ...]
+    since: date
+    until: date | None
     good_for_seconds: int
-    """How long the page may be kept: status and freshness change by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bills:
     store: BillStore
+    cache: AnswerCache
     clock: Clock
+    cursors: SignedCursors
     live: Callable[[], LiveReads]
-    """Built only for a live read, which alone needs RPC."""
+    """Built only for a live read, and the outbox only for a mark: they alone need RPC."""
+    outbox: Callable[[], Outbox]
     cache_seconds: int
     fresh_seconds: int
     due_soon_days: int
 
     def list_bills(self, user_id: UserId, criteria: Criteria, *, refresh: bool = False) -> BillPage:
         """With `refresh`, asks the utilities first; one that fails costs its own row in `sources` only."""
+        criteria = replace(criteria, after=self._position(user_id, criteria.cursor))
         live = self._read_live(user_id, criteria) if refresh else {}
-        now = self.clock.now()
+        reader = self._reader()
         # A link that was read for the first time and is not done has no record yet.
         links = {
             result.link_id: Link(user_id=user_id, link_id=result.link_id, provider_id=result.provider_id)
             for result in live.values()
         }
+        items, after = self._page(user_id, criteria, reader, links)
+        return BillPage(
+            items=items,
+            sources=tuple(reader.source(links[link_id], live.get(link_id)) for link_id in sorted(links)),
+            next_cursor=self.cursors.encode(user_id, {"after": after}) if after else None,
+            good_for_seconds=reader.good_for(links.values(), self.cache_seconds),
+        )
+
+    def get_bill(self, user_id: UserId, bill_id: str) -> BillDetail:
+        """Raises NotFound."""
+        return self._detail(*self._found(user_id, bill_id))
+
+    def mark_bill(
+        self, user_id: UserId, bill_id: str, said: Callable[[], Said], expected: Callable[[str], None]
+    ) -> BillDetail:
+        """`said` is asked, and `expected` told the bill's tag, only once the bill is found. Raises NotFound, and what
+        `expected` raises when the caller has seen another state of the bill."""
+        for _ in range(WRITE_TRIES):
+            bill, link = self._found(user_id, bill_id)
+            reader = self._reader()
+            expected(reader.listed(bill, link).tag)
+            today = reader.now.astimezone(zone_of(link.time_zone)).date()
+            changed = marked(bill, said(), today, reader.now)
+            if changed is bill:
+                return self._detail(bill, link)
+            try:
+                pending = self.store.save_bill(bill, changed)
+            except LinkMoved:
+                continue
+            self.cache.bump(user_id, CACHE_SPACE)
+            if pending.events:
+                self.outbox().send([pending])
+            return self._detail(replace(changed, edition=pending.version), link)
+        raise Unavailable("The bill keeps changing; try again.", code="bill_busy")
+
+    def summarise(self, user_id: UserId, by: By, since: date | None, until: date | None) -> Summary:
+        """Without `since`, the twelve months up to that of `until`, or up to the present one. Raises InvalidInput when
+        that is too much to sum up at once."""
+        reader = self._reader()
+        since = since or a_year_until(until or reader.now.date())
+        criteria = Criteria(since=since, until=until, limit=MAX_EXAMINED)
+        links: dict[LinkId, Link] = {}
         found: list[ListedBill] = []
         for row in self.store.newest_first(user_id, criteria):
             if isinstance(row, Link):
                 links[row.link_id] = row
-            elif listed := self._listed(row, links, criteria, now):
+            elif listed := reader.admitted(row, links, criteria):
                 found.append(listed)
-                if len(found) > criteria.limit:
-                    break
-        items = tuple(found[: criteria.limit])
-        return BillPage(
-            items=items,
-            sources=tuple(self._source(links[link_id], live.get(link_id), now) for link_id in sorted(links)),
-            next_cursor=cursor.encode({"after": items[-1].bill.position}) if len(found) > len(items) else None,
-            good_for_seconds=self._good_for(links.values(), now),
-        )
+                if len(found) > MAX_SUMMED:
+                    message = f"More than {MAX_SUMMED} bills lie between these days: ask for fewer."
+                    raise InvalidInput.of(FieldError("from", "too_many", message))
+        return Summary(summed(found, by), since, until, reader.good_for(links.values(), self.cache_seconds))
+
+    def _page(
+        self, user_id: UserId, criteria: Criteria, reader: Reader, links: dict[LinkId, Link]
+    ) -> tuple[tuple[ListedBill, ...], str]:
+        """The bills, and the position after which the next page begins; empty when there is none."""
+        found: list[ListedBill] = []
+        examined = 0
+        for row in self.store.newest_first(user_id, criteria):
+            if isinstance(row, Link):
+                links[row.link_id] = row
+                continue
+            if listed := reader.admitted(row, links, criteria):
+                if len(found) == criteria.limit:
+                    return tuple(found), found[-1].bill.position
+                found.append(listed)
+            examined += 1
+            if examined == MAX_EXAMINED:
+                return tuple(found), row.position
+        return tuple(found), ""
+
+    def _found(self, user_id: UserId, bill_id: str) -> tuple[Bill, Link]:
+        if is_id("bil", bill_id):
+            bill = self.store.bill(user_id, BillKey(bill_id[-RANDOM_CHARS:]))
+            link = self.store.link(user_id, bill.link_id) if bill and bill.bill_id == bill_id else None
+            if bill and link and not link.gone:
+                return bill, link
+        raise NotFound("There is no such bill.", code="bill_not_found")
+
+    def _detail(self, bill: Bill, link: Link) -> BillDetail:
+        before = self.store.versions_before(bill.user_id, bill.key, MAX_VERSIONS) if bill.version > 1 else ()
+        return BillDetail(self._reader().listed(bill, link), versions_of([bill, *before], MAX_VERSIONS))
+
+    def _reader(self) -> Reader:
+        return Reader(self.clock.now(), self.due_soon_days, self.fresh_seconds)
+
+    def _position(self, user_id: UserId, cursor: str) -> str:
+        if not cursor:
+            return ""
+        position = self.cursors.decode(user_id, cursor).get("after", "")
+        if not POSITION.fullmatch(position):
+            raise InvalidInput.of(FieldError("cursor", "invalid", "This is no cursor that this list gave out."))
+        return position
 
     def _read_live(self, user_id: UserId, criteria: Criteria) -> Mapping[LinkId, LinkResult]:
         """How reading the links that were asked for ended, within the time that is left."""
@@ -132,53 +223,3 @@ class Bills:
                 if criteria.admits(link.link_id, link.provider_id)
             ]
         return {result.link_id: result for result in results}
-
-    def _listed(self, bill: Bill, links: Mapping[LinkId, Link], criteria: Criteria, now: datetime) -> ListedBill | None:
-        """None for a bill that is not asked for, or whose link is gone."""
-        link = links.get(bill.link_id)
-        if link is None or not criteria.admits(bill.link_id, bill.provider_id):
-            return None
-        if criteria.service_type not in (None, bill.content.service_type):
-            return None
-        status = status_of(bill.content, bill.mark, now.astimezone(zone_of(link.time_zone)).date(), self.due_soon_days)
-        if criteria.status not in (None, status):
-            return None
-        return ListedBill(bill, status, all_notes(bill))
-
-    def _source(self, link: Link, live: LinkResult | None, now: datetime) -> SourceRow:
-        """What was read live just now says more than the record, which a slow link has not written yet."""
-        outcome, code, retryable = link.outcome, link.error_code, link.retryable
-        if live is not None:
-            outcome, code, retryable = live.refreshed.outcome, live.refreshed.error_code, live.refreshed.retryable
-        if outcome is Outcome.NEVER and link.state == "ACTION_REQUIRED":
-            outcome, code = Outcome.ACTION_REQUIRED, link.status_detail
-        error = SourceError(code, retryable) if code else None
-        match outcome:
-            case Outcome.NEVER:
-                freshness, error = Freshness.STALE, SourceError("not_read_yet", retryable=True)
-            case Outcome.SUCCESS if live is not None:
-                freshness = Freshness.FRESH
-            case Outcome.SUCCESS:
-                freshness = Freshness.CACHED if self._soft_age_left(link, now) > 0 else Freshness.STALE
-            case Outcome.FAILED:
-                freshness = Freshness.FAILED
-            case Outcome.ACTION_REQUIRED:
-                freshness = Freshness.ACTION_REQUIRED
-        return SourceRow(link.link_id, link.provider_id, freshness, link.as_of, error)
-
-    def _soft_age_left(self, link: Link, now: datetime) -> float:
-        return self.fresh_seconds - (now - link.as_of).total_seconds() if link.as_of else 0.0
-
-    def _good_for(self, links: Iterable[Link], now: datetime) -> int:
-        """Until the next midnight in a bill's zone, or until a source gets old."""
-        ends = [float(self.cache_seconds)]
-        for link in links:
-            ends.append(_seconds_to_midnight(link.time_zone, now))
-            ends += [left for left in (self._soft_age_left(link, now),) if left > 0]
-        return int(min(ends))
-
-
-def _seconds_to_midnight(zone_name: str, now: datetime) -> float:
-    zone = zone_of(zone_name)
-    tomorrow = now.astimezone(zone).date() + timedelta(1)
-    return (datetime.combine(tomorrow, time(), zone).astimezone(UTC) - now).total_seconds()

@@ -89,7 +89,11 @@ class BillTable:
             return [bill_of(item) for item in found]
 
     def bill(self, user_id: UserId, key: BillKey) -> Bill | None:
-        return self.bills(user_id, [key]).get(key)
+        with translated():
+            try:
+                return bill_of(self._items.get(user_id, BILLS + key, consistent_read=True))
+            except DoesNotExist:
+                return None
 
     def versions_before(self, user_id: UserId, key: BillKey, limit: int) -> Sequence[Bill]:
         """Newest first, without the present one."""

@@ -15,6 +15,8 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/auth/verify-email": ("POST",),
     "/auth/verify-email/request": ("POST",),
     "/bills": ("GET", "HEAD"),
+    "/bills/summary": ("GET", "HEAD"),
+    "/bills/{bill_id}": ("GET", "HEAD", "PATCH"),
     "/docs": ("GET", "HEAD"),
     "/health": ("GET", "HEAD"),
     "/jobs/{job_id}": ("GET", "HEAD"),

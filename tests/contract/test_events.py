@@ -75,7 +75,7 @@ def test_make_docs_writes_them() -> None:
 
 
 def sample(cls: type[EventData]) -> EventData:
-    values: dict[str, Any] = {f.name: 7 if f.type is int else "text" for f in msgspec.structs.fields(cls)}
+    values: dict[str, Any] = {f.name: 7 if f.type in (int, int | None) else "text" for f in msgspec.structs.fields(cls)}
     return cls(**values)
 
 

@@ -33,7 +33,7 @@ from functions.common.errors import (
 from functions.common.http.answer import Answer, kept, reply, unless_known, unrouted
 from functions.common.http.auth import Principal, TokenVerifier, UserId
 from functions.common.http.etag import check_if_match
-from functions.common.http.headers import SECURITY_HEADERS, cors_headers
+from functions.common.http.headers import SECURITY_HEADERS, cors_headers, with_cors
 from functions.common.http.problem import problem
 from functions.common.http.route import JSON, RouteSpec
 from functions.common.settings import HttpSettings, IdempotencySettings, SettingsError, load
@@ -162,9 +162,8 @@ class ServiceApp(Chalice):
             answer = self._route(event, context)
             answer["headers"] = {
                 **SECURITY_HEADERS,
-                **self._cors(headers.get("origin")),
                 CORRELATION_HEADER: correlation_id(),
-                **answer["headers"],
+                **with_cors(answer["headers"], self._cors(headers.get("origin"))),
             }
             if isinstance(answer["body"], bytes):
                 answer |= {"body": base64.b64encode(answer["body"]).decode(), "isBase64Encoded": True}

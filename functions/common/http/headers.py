@@ -10,7 +10,7 @@ SECURITY_HEADERS = {
     "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
 }
-EXPOSED = "ETag, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Correlation-Id"
+EXPOSED = "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Correlation-Id"
 """What a page of another origin may read of an answer (Fetch standard, CORS protocol)."""
 _BREAKS_OUT = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -22,6 +22,12 @@ def cors_headers(origin: str | None, allowed: Sequence[str]) -> Mapping[str, str
     if origin is None or origin not in allowed:
         return {"Vary": "Origin"}
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED, "Vary": "Origin"}
+
+
+def with_cors(headers: Mapping[str, str], cors: Mapping[str, str]) -> Mapping[str, str]:
+    """Both together; an answer that varies by more than its origin says both in one header."""
+    varies = ", ".join(each["Vary"] for each in (headers, cors) if "Vary" in each)
+    return {**cors, **headers, **({"Vary": varies} if varies else {})}
 
 
 def checked(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -28,6 +28,7 @@ from functions.bill_aggregation_service.rpc import BILLS, BillsServicer
 from functions.bill_aggregation_service.service import LIVE_SECONDS, Bills
 from functions.bill_aggregation_service.table import BillTable
 from functions.bill_aggregation_service.upsert import Attempt, Change
+from functions.common.cursor import SignedCursors
 from functions.common.errors import AppError
 from functions.common.outbox import Outbox, Pending
 from functions.common.rpc.client import Stub
@@ -80,6 +81,7 @@ class FakeHttp:
         self.asked: list[tuple[str, str, Headers, Headers]] = []
         self.bodies: list[bytes] = []
         self.pauses: list[float] = []
+        self.closed = False
 
     def get(self, path: str, *, query: Headers | None = None, headers: Headers | None = None) -> bytes:
         self.asked.append(("GET", path, query or {}, headers or {}))
@@ -92,6 +94,9 @@ class FakeHttp:
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
+
+    def close(self) -> None:
+        self.closed = True
 
     def _answer(self, method: str) -> bytes:
         answer = self.answers[method]
@@ -259,9 +264,13 @@ class World:
             sleep=lambda _: None,
         )
         self.projection = Projection(self.store, self.cache)
+        self.cursors = SignedCursors(b"0123456789abcdef")
         self.bills = Bills(
             store=self.store,
+            cache=self.cache,
             clock=self.clock,
+            cursors=self.cursors,
+            outbox=lambda: self.outbox,
             live=lambda: LiveReadsClient(self.rpc),
             cache_seconds=300,
             fresh_seconds=21_600,

@@ -76,8 +76,8 @@ def test_the_answer(world: World) -> None:
         "statement_date": None, "due_date": "2026-03-20", "period_start": "2026-01-19", "period_end": "2026-02-18",
         "amount_minor": 1000, "currency": "USD", "total_charges_minor": None, "previous_balance_minor": None,
         "outstanding_balance_minor": None, "usage": [], "line_items": [], "tariff": None, "provider_status": "unknown",
-        "paid_at": None, "paid_amount_minor": None, "status": "due_soon", "document_url": None, "source": "api",
-        "content_hash": bill["content_hash"], "quality_notes": [], "as_of": "2026-03-15T12:00:00.000Z",
+        "paid_at": None, "paid_amount_minor": None, "note": None, "status": "due_soon", "document_url": None,
+        "source": "api", "content_hash": bill["content_hash"], "quality_notes": [], "as_of": "2026-03-15T12:00:00.000Z",
         "discovered_at": "2026-03-15T12:00:00.000Z", "updated_at": "2026-03-15T12:00:00.000Z",
     }  # fmt: skip
     assert answer.json["sources"] == [

@@ -6,10 +6,15 @@ import pytest
 
 from functions.bill_aggregation_service import bootstrap, rpc
 from functions.bill_aggregation_service.adapters.base import ProviderMisconfigured
-from functions.bill_aggregation_service.adapters.http_client import RequestsClient
+from functions.bill_aggregation_service.adapters.http_client import UtilityClient
 from functions.common.settings import SettingsError
 
-OF_BILL_API = {"BILLS_TABLE": "bills", "RPC_BILLS": "lambda:bills"}
+OF_BILL_API = {
+    "BILLS_TABLE": "bills",
+    "RPC_BILLS": "lambda:bills",
+    "RPC_BROKER": "lambda:broker",
+    "CURSOR_SECRET": "0123456789abcdef",
+}
 OF_BILL_RPC = {
     "BILLS_TABLE": "bills",
     "RPC_ACCOUNTS": "lambda:accounts",
@@ -54,6 +59,14 @@ def test_builds_what_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, OF_BILL_API)
 
     assert bootstrap.service().live() is bootstrap.live_reads()
+    assert bootstrap.service().outbox() is bootstrap.outbox()
+
+
+def test_a_short_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, OF_BILL_API | {"CURSOR_SECRET": "0123456789abcde"})
+
+    with pytest.raises(SettingsError, match="CURSOR_SECRET"):
+        bootstrap.service()
 
 
 def test_only_the_sandbox_may_be_plain_http() -> None:
@@ -61,7 +74,7 @@ def test_only_the_sandbox_may_be_plain_http() -> None:
         rpc_accounts="", rpc_credentials="", rpc_providers="", sandbox_origin="http://localhost:4566"
     )
 
-    assert isinstance(bootstrap.connect(settings, "http://localhost:4566/mock/gas", 5.0), RequestsClient)
+    assert isinstance(bootstrap.connect(settings, "http://localhost:4566/mock/gas", 5.0), UtilityClient)
     with pytest.raises(ProviderMisconfigured):
         bootstrap.connect(settings, "http://127.0.0.1:4566/mock/gas", 5.0)
 
