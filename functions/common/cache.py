@@ -128,7 +128,7 @@ class Cache:
         interval = 60_000_000 // max(limit.per_minute, 1)
         keys = [f"{{{owner}}}:limit:{limit.policy}"] + ([entry.key] if entry else [])
         args: list[str | int] = [interval, limit.per_minute] + ([entry.name] if entry else [])
-        answer = self._run(LIMIT_AND_READ, keys, args)
+        answer = self.run(LIMIT_AND_READ, keys, args)
         if answer is None:
             return self._limit_locally(keys[0], interval / 1e6, limit.per_minute), Cached()
         told, _, framed = answer.partition(b"\n")
@@ -141,13 +141,13 @@ class Cache:
             return False
         stored_at = self._clock()
         framed = f"{stored_at:.3f} {stored_at + ttl_seconds:.3f}\n".encode() + value
-        return bool(self._run(FILL, [entry.key], [version, entry.name, framed]))
+        return bool(self.run(FILL, [entry.key], [version, entry.name, framed]))
 
     def bump(self, owner: str, space: str) -> None:
         """The owner's data changed: no answer read before this moment is served or stored any more."""
         # Even just after a failure: a reader may do without the cache, but old answers in it must go.
         self._retry_at = 0.0
-        self._run(BUMP, [space_key(owner, space)], [VERSION_TTL_SECONDS])
+        self.run(BUMP, [space_key(owner, space)], [VERSION_TTL_SECONDS])
 
     def _cached(self, version: int, framed: bytes) -> Cached:
         """Answers of one owner share a key and so a time-to-live; each carries its own end in its first line."""
@@ -159,7 +159,9 @@ class Cache:
             return Cached(version)
         return Cached(version, value, stored_at)
 
-    def _run(self, script: str, keys: list[str], args: list[Any]) -> Any:  # Any: Redis replies are untyped
+    def run(self, script: str, keys: list[str], args: list[Any]) -> Any:  # Any: Redis replies are untyped
+        """What the Lua script answers, in one round trip; None where the cache does not answer in time. The keys of one
+        script share a hash tag."""
         if not self._url or self._now() < self._retry_at:
             return None
         import redis
