@@ -249,6 +249,8 @@ class Provider:
     time_zone: str
     adapter: str
     base_url: str
+    health: str = ""
+    """up, degraded or down, as the registry said last; empty: unknown."""
 
 
 class By(StrEnum):
