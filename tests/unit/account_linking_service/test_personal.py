@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from functions.account_linking_service import bootstrap, rpc
-from functions.account_linking_service.credentials import Secrets
-from functions.account_linking_service.items_table import LinkItem, LinkKeyItem
-from functions.account_linking_service.model import Link, Outcome, ProviderId, UserId
+from functions.account_linking_service.credentials import Login, Secrets
+from functions.account_linking_service.items_table import CODE, LinkItem, LinkKeyItem
+from functions.account_linking_service.model import Link, MfaChallenge, Outcome, ProviderId, UserId
 from functions.account_linking_service.personal_table import UserLinkTable
 from functions.account_linking_service.states import LinkEvent
 from functions.account_linking_service.table import LinkTable
@@ -68,6 +68,57 @@ def test_an_export_has_every_link_and_no_secret(world: World, accounts: Stub) ->
     for secret in ("12345678", "9876", "ada@utility", "correct horse", kept.account_hash, "cipher", "wrapped"):
         assert secret not in text
     assert exported(accounts, UserId("usr_nobody")) == '{"links":[]}'
+
+
+def test_an_export_has_the_history_and_no_code(world: World, accounts: Stub) -> None:
+    link = coded(world)
+
+    text = exported(accounts)
+
+    (shown,) = json.loads(text)["links"]
+    assert [(entry["event"], entry["state"]) for entry in shown["history"]] == [
+        ("mfa_submitted", "CONNECTING"),
+        ("mfa_requested", "MFA_REQUIRED"),
+    ]
+    assert shown["history"][0]["at"] == "2026-03-15T12:00:00.000Z"
+    assert (shown["kind"], shown["mfa_methods"]) == ("api", [])
+    assert [secret for secret in ("86420975", "ref-secret", "correct horse") if secret in text] == []
+    world.linking.unlink_account(ADA, link.link_id)
+    (left,) = json.loads(exported(accounts))["links"]
+    assert [entry["event"] for entry in left["history"]] == ["unlinked", "mfa_submitted", "mfa_requested"]
+    assert (left["nickname"], left["next_refresh_at"]) == (None, None)
+
+
+def test_an_export_tells_of_a_challenge_without_its_reference(world: World, accounts: Stub) -> None:
+    challenged(world)
+    text = exported(accounts)
+    (shown,) = json.loads(text)["links"]
+    assert (shown["mfa_methods"], shown["mfa_expires_at"]) == (["sms"], "2026-03-15T12:05:00.000Z")
+    assert "ref-secret" not in text
+
+
+def test_a_purge_takes_codes_logins_and_links_fed_by_files(world: World, accounts: Stub) -> None:
+    link = coded(world)
+    world.repair.replace_credentials(ADA, linked(world, "NW87654321").link_id, Login("new", "another"))
+    world.register.ensure_manual_link(ADA, "prv_green_button")
+    assert {key.link_id for key in LinkKeyItem.scan()} >= {link.link_id + CODE}
+
+    purged(accounts)
+
+    assert keys_of(ADA) == [GONE]
+    assert LinkKeyItem.count() == 0
+
+
+def challenged(world: World) -> Link:
+    now = world.clock.now()
+    mfa = MfaChallenge(("sms",), now + timedelta(minutes=5), "ref-secret")
+    return world.register.record_outcome(
+        ADA, linked(world).link_id, Outcome(LinkEvent.MFA_REQUESTED, now, "mfa_required", mfa=mfa)
+    )
+
+
+def coded(world: World) -> Link:
+    return world.repair.submit_mfa(ADA, challenged(world).link_id, "86420975")
 
 
 def test_what_is_left_of_an_unlinked_account_is_not_shown_past_its_time(world: World, accounts: Stub) -> None:

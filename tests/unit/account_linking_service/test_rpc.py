@@ -1,6 +1,7 @@
 """The RPCs through the same envelope as over Lambda."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,21 +10,26 @@ from functions.account_linking_service.credentials import Secrets
 from functions.account_linking_service.model import ProviderId, UserId
 from functions.account_linking_service.providers import RegisteredProviders
 from functions.common.clock import rfc3339
-from functions.common.errors import InvalidInput, NotFound, Unavailable
+from functions.common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from functions.common.ids import new_id
 from functions.common.rpc.client import Stub
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from functions.contracts.rpc import accounts_pb2, providers_pb2
 from functions.contracts.rpc.accounts_pb2 import (
+    EnsureManualLinkRequest,
+    FindLinksReply,
+    FindLinksRequest,
     GetLinkedAccountRequest,
     GetLinkedAccountsReply,
     GetLinkedAccountsRequest,
     LinkedAccount,
     ListDueReply,
     ListDueRequest,
+    MfaChallenge,
     OpenReply,
     OpenRequest,
     RecordOutcomeRequest,
+    SubmitMfaRequest,
 )
 from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
 from functions.contracts.rpc.providers_pb2 import CustomerParam, GetProviderRequest, Provider
@@ -118,6 +124,86 @@ def test_an_outcome_that_says_nothing(accounts: Stub, request_: RecordOutcomeReq
     with pytest.raises(InvalidInput) as refused:
         accounts.call("RecordOutcome", request_, LinkedAccount)
     assert [error.field for error in refused.value.errors] == [field]
+
+
+def of_kind(
+    world: World, link_id: str, kind: "accounts_pb2.OutcomeKind.ValueType", **more: Any
+) -> RecordOutcomeRequest:
+    world.clock.advance(timedelta(seconds=1))
+    return RecordOutcomeRequest(
+        user_id=ADA, link_id=link_id, kind=kind, attempted_at=rfc3339(world.clock.now()), **more
+    )
+
+
+def test_a_first_attempt_a_challenge_its_code_and_the_end(
+    accounts: Stub, credentials: Stub, world: World, link_id: str
+) -> None:
+    started = of_kind(world, link_id, accounts_pb2.OUTCOME_KIND_STARTED)
+    assert accounts.call("RecordOutcome", started, LinkedAccount).state == "CONNECTING"
+    mfa = MfaChallenge(methods=["email", "pigeon", "sms"], expires_at="2026-03-15T12:05:00Z", reference="ref-1")
+    request = of_kind(world, link_id, accounts_pb2.OUTCOME_KIND_MFA_REQUIRED, code="mfa_required", mfa=mfa)
+
+    waiting = accounts.call("RecordOutcome", request, LinkedAccount)
+
+    assert (waiting.state, waiting.status_detail, waiting.customer_action_required) == (
+        "MFA_REQUIRED",
+        "mfa_required",
+        True,
+    )
+    assert waiting.mfa == MfaChallenge(methods=["sms", "email"], expires_at="2026-03-15T12:05:00.000Z")
+    submit = SubmitMfaRequest(user_id=ADA, link_id=link_id, code=" 246 810")
+    assert accounts.call("SubmitMfa", submit, LinkedAccount).state == "CONNECTING"
+    (opened,) = credentials.call("Open", OpenRequest(user_id=ADA, link_ids=[link_id]), OpenReply).items
+    assert (opened.mfa_code, opened.mfa_reference) == ("246810", "ref-1")
+    done = of_kind(world, link_id, accounts_pb2.OUTCOME_KIND_SUCCESS)
+    assert not accounts.call("RecordOutcome", done, LinkedAccount).HasField("mfa")
+    (after,) = credentials.call("Open", OpenRequest(user_id=ADA, link_ids=[link_id]), OpenReply).items
+    assert (after.mfa_code, after.mfa_reference) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "said", [MfaChallenge(expires_at="soon"), MfaChallenge(reference="x" * 3000), MfaChallenge(methods=["?"]), None]
+)
+def test_a_challenge_stands_whatever_is_wrong_with_it(
+    accounts: Stub, world: World, link_id: str, said: MfaChallenge | None
+) -> None:
+    request = of_kind(world, link_id, accounts_pb2.OUTCOME_KIND_MFA_REQUIRED, mfa=said)
+    waiting = accounts.call("RecordOutcome", request, LinkedAccount)
+    assert (waiting.state, waiting.mfa) == ("MFA_REQUIRED", MfaChallenge())
+    submit = SubmitMfaRequest(user_id=ADA, link_id=link_id, code="246810")
+    assert accounts.call("SubmitMfa", submit, LinkedAccount).state == "CONNECTING"
+
+
+def test_a_code_that_is_none_or_that_nobody_waits_for(accounts: Stub, link_id: str) -> None:
+    with pytest.raises(Conflict):
+        accounts.call("SubmitMfa", SubmitMfaRequest(user_id=ADA, link_id=link_id, code="246810"), LinkedAccount)
+    with pytest.raises(InvalidInput):
+        accounts.call("SubmitMfa", SubmitMfaRequest(user_id=ADA, link_id=link_id), LinkedAccount)
+    with pytest.raises(NotFound):
+        accounts.call("SubmitMfa", SubmitMfaRequest(user_id="usr_bob", link_id=link_id, code="246810"), LinkedAccount)
+
+
+def test_a_utility_s_wish_is_heeded(accounts: Stub, world: World, link_id: str) -> None:
+    kind = accounts_pb2.OUTCOME_KIND_TRANSIENT_FAILURE
+    request = of_kind(world, link_id, kind, code="provider_throttled", retry_after_seconds=1200)
+    link = accounts.call("RecordOutcome", request, LinkedAccount)
+    assert link.next_refresh_at == rfc3339(world.clock.now() + timedelta(seconds=1200))
+
+
+def test_links_of_an_account(accounts: Stub, link_id: str) -> None:
+    request = FindLinksRequest(provider_id="prv_northwind_power", account_number="NW 1234 5678")
+    (found,) = accounts.call("FindLinks", request, FindLinksReply).items
+    assert (found.link_id, found.user_id, found.kind) == (link_id, ADA, "api")
+    assert not accounts.call("FindLinks", FindLinksRequest(), FindLinksReply).items
+
+
+def test_a_link_for_files(accounts: Stub) -> None:
+    request = EnsureManualLinkRequest(user_id=ADA, provider_id="prv_green_button")
+    link = accounts.call("EnsureManualLink", request, LinkedAccount)
+    assert (link.kind, link.state, link.next_refresh_at, link.account_identifier) == ("manual", "ACTIVE", "", "****")
+    assert accounts.call("EnsureManualLink", request, LinkedAccount) == link
+    with pytest.raises(InvalidInput):
+        accounts.call("EnsureManualLink", EnsureManualLinkRequest(provider_id="prv_green_button"), LinkedAccount)
 
 
 def test_an_unlinked_account_takes_no_outcome(accounts: Stub, world: World, link_id: str) -> None:

@@ -1,6 +1,5 @@
 """Use cases over tables in moto, with a fake broker, registry and clock."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,24 +8,20 @@ import pytest
 from functions.account_linking_service.credentials import Sealed, Secrets
 from functions.account_linking_service.customer_params import CustomerParam
 from functions.account_linking_service.items_table import LinkItem, LinkKeyItem
-from functions.account_linking_service.linking_table import LinkingTable
 from functions.account_linking_service.lookup import account_hash
 from functions.account_linking_service.model import (
     Link,
-    LinkChanged,
     LinkId,
     Outcome,
     ProviderId,
     UserId,
 )
-from functions.account_linking_service.register import LinkRegister
 from functions.account_linking_service.states import LinkEvent, LinkState
 from functions.common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from functions.common.ids import new_id
-from functions.common.outbox import Outbox, Pending
-from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
+from functions.contracts.events.accounts import AccountLinkedV1, AccountUnlinkedV1
 from functions.contracts.events.envelope import unwrap
-from tests.unit.account_linking_service.conftest import KEYS, LINKS, LOOKUP_KEY, World
+from tests.unit.account_linking_service.conftest import LOOKUP_KEY, World
 
 ADA, BOB = UserId("usr_ada"), UserId("usr_bob")
 NORTHWIND = ProviderId("prv_northwind_power")
@@ -41,20 +36,6 @@ def linked(world: World, number: str = "NW12345678", user_id: UserId = ADA, prov
 def outcome(world: World, event: LinkEvent = LinkEvent.SUCCEEDED, code: str = "") -> Outcome:
     world.clock.advance(timedelta(seconds=1))
     return Outcome(event, world.clock.now(), code, 2)
-
-
-class Writes:
-    """Counts what goes to the table."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.updates = 0
-        original = LinkItem.update
-
-        def counting(item: LinkItem, *args: object, **kwargs: object) -> object:
-            self.updates += 1
-            return original(item, *args, **kwargs)  # type: ignore[arg-type]  # handed through
-
-        monkeypatch.setattr(LinkItem, "update", counting)
 
 
 def test_linking_announces_the_link_without_its_number(world: World) -> None:
@@ -187,72 +168,6 @@ def test_an_older_unsent_event_goes_out_before_the_new_one(world: World) -> None
     assert LinkItem.get(ADA, link.link_id).outbox is None
 
 
-def test_a_changed_state_is_announced(world: World) -> None:
-    link = linked(world)
-    after = world.register.record_outcome(ADA, link.link_id, outcome(world))
-    assert (after.state, after.bill_count) == (LinkState.ACTIVE, 2)
-    said = unwrap(world.publisher.events[-1], AccountStateChangedV1)
-    assert (said.previous_state, said.state, said.version) == ("PENDING", "ACTIVE", 2)
-    world.register.record_outcome(ADA, link.link_id, outcome(world, LinkEvent.REFUSED, "invalid_credentials"))
-    said = unwrap(world.publisher.events[-1], AccountStateChangedV1)
-    assert (said.previous_state, said.state, said.status_detail) == ("ACTIVE", "ACTION_REQUIRED", "invalid_credentials")
-
-
-def test_an_unchanged_state_costs_one_update_and_no_event(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    link = linked(world)
-    world.register.record_outcome(ADA, link.link_id, outcome(world))
-    world.publisher.events.clear()
-    writes = Writes(monkeypatch)
-    after = world.register.record_outcome(ADA, link.link_id, outcome(world))
-    assert (writes.updates, world.publisher.events) == (1, [])
-    assert after == world.linking.get_account(ADA, link.link_id)
-
-
-def test_a_repeated_or_late_outcome_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    link = linked(world)
-    late = outcome(world, LinkEvent.REFUSED, "locked")
-    latest = outcome(world)
-    after = world.register.record_outcome(ADA, link.link_id, latest)
-    writes = Writes(monkeypatch)
-    assert world.register.record_outcome(ADA, link.link_id, latest) == after
-    assert world.register.record_outcome(ADA, link.link_id, late) == after
-    assert writes.updates == 0
-
-
-def test_an_outcome_from_the_future_is_refused(world: World) -> None:
-    link = linked(world)
-    with pytest.raises(InvalidInput):
-        world.register.record_outcome(
-            ADA, link.link_id, Outcome(LinkEvent.SUCCEEDED, world.clock.now() + timedelta(hours=1))
-        )
-
-
-class Contended(LinkingTable):
-    """Somebody else is faster, `times` times."""
-
-    times = 0
-
-    def update(self, seen: Link, changed: Link, events: Sequence[str]) -> Pending:
-        if self.times > 0:
-            self.times -= 1
-            raise LinkChanged
-        return super().update(seen, changed, events)
-
-
-@pytest.mark.parametrize(("times", "succeeds"), [(1, True), (4, True), (5, False)])
-def test_a_conflict_is_tried_again(world: World, times: int, succeeds: bool) -> None:
-    link = linked(world)
-    table = Contended(LINKS, KEYS, world.clock)
-    table.times = times
-    outbox = Outbox(table, world.publisher)
-    register = LinkRegister(table, outbox, world.clock, world.register._schedule, lookup_key=LOOKUP_KEY)
-    if succeeds:
-        assert register.record_outcome(ADA, link.link_id, outcome(world)).state is LinkState.ACTIVE
-    else:
-        with pytest.raises(Unavailable):
-            register.record_outcome(ADA, link.link_id, outcome(world))
-
-
 def test_unlinking_a_link_that_changes_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     link = linked(world)
     original, seen = world.table.get, [replace(link, version=9)]
@@ -265,40 +180,6 @@ def test_unlinking_a_link_that_changes_meanwhile(world: World, monkeypatch: pyte
     monkeypatch.setattr(world.table, "get", lambda *_: replace(link, version=9))
     with pytest.raises(Unavailable):
         world.linking.unlink_account(ADA, link.link_id)
-
-
-def test_due_links_are_leased_within_bounds(world: World) -> None:
-    links = [linked(world, f"NW0000000{i}") for i in range(3)]
-    assert world.register.list_due(10, timedelta(minutes=5)) == ([], False)
-    world.clock.advance(timedelta(minutes=3))
-    leased, more = world.register.list_due(10, timedelta(days=9))
-    assert {link.link_id for link in leased} == {link.link_id for link in links}
-    assert not more
-    assert all(link.next_refresh_at == world.clock.now() + timedelta(hours=1) for link in leased)
-    after = world.register.record_outcome(ADA, leased[0].link_id, outcome(world))
-    assert after.next_refresh_at == world.clock.now() + timedelta(hours=6)
-
-
-def test_open_gives_back_what_the_user_gave(world: World) -> None:
-    one, two = linked(world), linked(world, "NW00000002")
-    opened = world.door.open(ADA, [one.link_id, two.link_id, one.link_id, "nonsense", new_id("lnk")])
-    assert {o.link_id: o.secrets.params["account_number"] for o in opened} == {
-        one.link_id: "NW12345678",
-        two.link_id: "NW00000002",
-    }
-    assert {(o.provider_id, o.secrets.username, o.secrets.password) for o in opened} == {
-        (NORTHWIND, "ada", "correct horse")
-    }
-    with pytest.raises(InvalidInput):
-        world.door.open(ADA, [new_id("lnk") for _ in range(201)])
-
-
-def test_a_damaged_link_costs_only_itself(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    good, bad = linked(world), linked(world, "NW00000002")
-    key = LinkKeyItem.get(good.link_id)
-    LinkKeyItem(bad.link_id, wrapped_key=key.wrapped_key).save()
-    assert [o.link_id for o in world.door.open(ADA, [good.link_id, bad.link_id])] == [good.link_id]
-    assert "credentials_unreadable" in caplog.text
 
 
 def test_what_a_provider_asks_for(world: World) -> None:

@@ -1,12 +1,13 @@
 """Envelope encryption: only the same link's key, context and cipher text open it."""
 
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from mypy_boto3_kms import KMSClient
 
-from functions.account_linking_service.credentials import Sealed, Secrets, Unreadable
+from functions.account_linking_service.credentials import Login, MfaCode, Sealed, Secrets, Unreadable
 from functions.account_linking_service.model import LinkId
 from functions.account_linking_service.vault import KmsVault
 from functions.common.errors import Unavailable
@@ -35,6 +36,61 @@ def test_nothing_stands_in_the_clear(vault: KmsVault) -> None:
 def test_another_link_cannot_open_it(vault: KmsVault) -> None:
     with pytest.raises(Unreadable):  # KMS refuses: the encryption context differs
         vault.open(OTHER, vault.seal(ONE, CLEAR), Secrets)
+
+
+def test_a_box_of_one_kind_does_not_open_as_another(vault: KmsVault) -> None:
+    login = vault.seal(ONE, Login("ada", "correct horse"))
+    assert vault.open(ONE, login, Login) == Login("ada", "correct horse")
+    with pytest.raises(Unreadable):
+        vault.open(ONE, login, Secrets)
+    with pytest.raises(Unreadable):
+        vault.open(ONE, login, MfaCode)
+
+
+def test_boxes_say_which_key_wrapped_them_and_when(vault: KmsVault, key_id: str) -> None:
+    sealed = vault.seal(ONE, MfaCode("246810", "ref"))
+    assert (sealed.master_key, sealed.sealed_at) == (key_id, FakeClock().now())
+    assert vault.is_current(sealed)
+    assert not vault.is_current(replace(sealed, master_key="another"))
+
+
+def test_a_box_without_a_key_is_unreadable(vault: KmsVault) -> None:
+    with pytest.raises(Unreadable):
+        vault.open(ONE, replace(vault.seal(ONE, CLEAR), wrapped_key=b""), Secrets)
+
+
+class StrictKms:
+    """KMS as it is on AWS: says so when another master key wrapped."""
+
+    def __init__(self, kms: KMSClient) -> None:
+        self.kms = kms
+        self.asked: list[str] = []
+
+    def decrypt(self, **asked: Any) -> object:  # Any: handed through
+        self.asked.append(asked["KeyId"])
+        try:
+            return self.kms.decrypt(**asked)
+        except ClientError as error:
+            raise ClientError({"Error": {"Code": "IncorrectKeyException"}}, "Decrypt") from error
+
+
+def test_what_former_keys_wrapped_opens(kms: KMSClient, key_id: str) -> None:
+    present, strict = kms.create_key()["KeyMetadata"]["KeyId"], StrictKms(kms)
+    sealed = KmsVault(lambda: kms, key_id, FakeClock()).seal(ONE, CLEAR)
+    vault = KmsVault(lambda: cast(KMSClient, strict), present, FakeClock(), [key_id])
+
+    assert vault.open(ONE, sealed, Secrets) == CLEAR
+    assert strict.asked == [key_id], "the box says which"
+    assert vault.open(ONE, replace(sealed, master_key=""), Secrets) == CLEAR
+    assert strict.asked[1:] == [present, key_id], "where it does not, the present one first"
+    assert not vault.is_current(sealed)
+
+
+def test_what_a_key_wrapped_that_is_no_longer_named_is_unreadable(kms: KMSClient, key_id: str) -> None:
+    present, strict = kms.create_key()["KeyMetadata"]["KeyId"], StrictKms(kms)
+    sealed = KmsVault(lambda: kms, key_id, FakeClock()).seal(ONE, CLEAR)
+    with pytest.raises(Unreadable):
+        KmsVault(lambda: cast(KMSClient, strict), present, FakeClock()).open(ONE, sealed, Secrets)
 
 
 def test_keys_and_texts_of_two_links_do_not_mix(vault: KmsVault) -> None:
