@@ -136,8 +136,9 @@ class Registry:
                 self._check(new.facts)
             return provider if new == provider else replace(new, updated_at=self.clock.now())
 
-        provider, _ = self._change(provider_id, changed, precondition)
-        log.info("provider_updated", extra=fields(provider_id=provider_id, version=provider.version))
+        provider, written = self._change(provider_id, changed, precondition)
+        if written:
+            log.info("provider_updated", extra=fields(provider_id=provider_id, version=provider.version))
         return provider
 
     def deactivate_provider(self, provider_id: str, precondition: Precondition = _any_version) -> Provider:
