@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 
 from functions.bill_aggregation_service.model import Link, LinkId, Outcome, Provider, ProviderId, UserId
 from functions.bill_aggregation_service.refresh import LinkResult, OpenedAccount, Refreshed
@@ -82,9 +83,15 @@ class ProvidersClient:
             time_zone=reply.time_zone,
             adapter=reply.adapter,
             base_url=reply.base_url,
+            health=reply.health.state,
         )
         self._known[provider_id] = (self._now() + PROVIDER_SECONDS, provider)
         return provider
+
+    def report_health(self, provider_id: ProviderId, state: str, at: datetime) -> None:
+        self._known.pop(provider_id, None)  # whether the report arrives or not, what was known is in doubt
+        request = providers_pb2.ReportHealthRequest(provider_id=provider_id, state=state, at=rfc3339(at))
+        self._stub.call("ReportHealth", request, providers_pb2.ReportHealthReply)
 
 
 class AccountsClient:

@@ -7,12 +7,15 @@ import pytest
 from functions.bill_aggregation_service.clients import AccountsClient, CredentialsClient, ProvidersClient
 from functions.bill_aggregation_service.model import Link, LinkId, Outcome, ProviderId
 from functions.bill_aggregation_service.upsert import Attempt
+from functions.common.clock import rfc3339
 from functions.common.errors import NotFound
 from functions.common.rpc.client import Stub
 from functions.common.rpc.server import LambdaRpcHandler
 from functions.contracts.rpc import accounts_pb2, providers_pb2
 from tests.support.fakes import LoopbackChannel
 from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER
+
+NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
 class Servicer:
@@ -21,6 +24,8 @@ class Servicer:
     def __init__(self) -> None:
         self.asked = 0
         self.recorded: list[accounts_pb2.RecordOutcomeRequest] = []
+        self.health = "up"
+        self.reported_at = ""
 
     def Open(self, request: accounts_pb2.OpenRequest, context: object) -> accounts_pb2.OpenReply:
         opened = accounts_pb2.OpenedAccount(
@@ -34,8 +39,14 @@ class Servicer:
             raise NotFound("There is no such provider.")
         return providers_pb2.Provider(
             provider_id="prv_x", name="X", service_types=["gas"], currency="EUR", time_zone="UTC", adapter="bbps",
-            base_url="https://x.example",
+            base_url="https://x.example", health=providers_pb2.ProviderHealth(state=self.health),
         )  # fmt: skip
+
+    def ReportHealth(
+        self, request: providers_pb2.ReportHealthRequest, context: object
+    ) -> providers_pb2.ReportHealthReply:
+        self.health, self.reported_at = request.state, request.at
+        return providers_pb2.ReportHealthReply(changed=True)
 
     def GetLinkedAccounts(self, request: object, context: object) -> accounts_pb2.GetLinkedAccountsReply:
         items = [
@@ -65,6 +76,16 @@ def test_credentials(servicer: Servicer) -> None:
     assert list(opened) == [LINK]
     assert (opened[LINK].username, opened[LINK].password, opened[LINK].params) == ("jane", "s3cret", {"a": "1"})
     assert "s3cret" not in repr(opened)
+
+
+def test_after_a_report_of_health_the_registry_is_asked_anew(servicer: Servicer) -> None:
+    providers = ProvidersClient(stub(servicer, "Providers"))
+    assert providers.get(ProviderId("prv_x")).health == "up"
+
+    providers.report_health(ProviderId("prv_x"), "down", NOON)
+
+    assert servicer.reported_at == rfc3339(NOON)
+    assert providers.get(ProviderId("prv_x")).health == "down"
 
 
 def test_a_provider_is_asked_for_once_a_minute(servicer: Servicer) -> None:
