@@ -29,10 +29,14 @@ RULES_BEYOND_SCHEMA = frozenset(
         "request_email_verification", "request_password_reset",  # the form of an address
         "verify_email", "reset_password",  # the code that was mailed
         "change_password", "update_user",  # a password that nobody uses, a time zone that exists
+        "update_provider",  # codes and zones that exist, a public URL, a pattern that ends
     }
 )  # fmt: skip
 """Where 422 answers what fits the schema. So it does for cursors that no list gave out, and for an idempotency key that
-stood for another request before."""
+stood for another request before, and 412 for a version that is not the newest."""
+PROVIDER_FIELDS = (
+    "service_types", "country", "currency", "time_zone", "adapter", "base_url", "auth_type", "customer_params"
+)  # fmt: skip
 # API Gateway and the engines answer TRACE and QUERY by themselves
 CONFIG = """
 request-timeout = 35
@@ -46,7 +50,7 @@ bearer = "{token}"
 
 [[operations]]
 include-operation-id = {beyond_schema}
-checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 429]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 412, 422, 429]
 """
 # one value in two is made up, the other is or names something that is there
 KNOWN = """
@@ -159,7 +163,7 @@ def _beyond_schema(document: dict[str, Any]) -> list[str]:
     for methods in document["paths"].values():
         for operation in methods.values():
             names = {parameter["name"] for parameter in operation.get("parameters", ())}
-            if names & {"cursor", "Idempotency-Key"} or operation["operationId"] in RULES_BEYOND_SCHEMA:
+            if names & {"cursor", "Idempotency-Key", "If-Match"} or operation["operationId"] in RULES_BEYOND_SCHEMA:
                 found.add(operation["operationId"])
     return sorted(found)
 
@@ -171,10 +175,11 @@ def _callers(settings: Settings, base_url: str) -> Iterator[Callers]:
     operator = _registered(nobody, settings)
     provider = user.providers()[0]
     link = user.link(provider["provider_id"], example_params(provider), "good", secrets.token_urlsafe(12))
+    spare = _spare_provider(operator, provider["provider_id"])
     known = {
         "path.link_id": [str(link["link_id"])],
         "path.job_id": [user.refresh()],
-        "path.provider_id": [str(provider["provider_id"])],
+        "path.provider_id": [spare],
         "body.provider_id": [str(provider["provider_id"])],
         "body.email": [f"fuzz-{number}@example.com" for number in range(5)],
     }
@@ -184,9 +189,17 @@ def _callers(settings: Settings, base_url: str) -> Iterator[Callers]:
         operator.move_clock(reset=True)
         for utility in ("electricity", "gas", "water", "internet"):
             operator.call("POST", "/mock/outages", {"utility": utility, "down": False})
+        operator.call("DELETE", f"/providers/{spare}")
         for account in user.accounts():
             user.unlink(account["link_id"])
         nobody.close()
+
+
+def _spare_provider(operator: Client, provider_id: str) -> str:
+    """One that may be changed and taken out of service; reached as the other is."""
+    known = operator.call("GET", f"/providers/{provider_id}")
+    body = {field: known[field] for field in PROVIDER_FIELDS} | {"name": f"Fuzz {secrets.token_hex(4)}"}
+    return str(operator.call("POST", "/providers", body)["provider_id"])
 
 
 def _registered(nobody: Client, settings: Settings | None = None) -> Client:
