@@ -1,5 +1,5 @@
 """`make bench`, or `python -m tests.bench`: artefact sizes, cold starts, what the front door costs, the cached
-read and a login, beside their budgets.
+read, a login and an RPC over each transport, beside their budgets.
 
 Times are compared as ratios within this one run, with the contestants taking turns, because a time by itself says more
 of the machine than of the code. A budget that is missed is marked; only a benchmark that cannot run ends with an error.
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import cached_read, cold_start, front_door, login, sizes
+from tests.bench import cached_read, cold_start, front_door, login, rpc, sizes
 from tests.support import artefacts
 from tests.support.redis_server import redis_server
 
@@ -26,6 +26,7 @@ def main() -> int:
         front_door.report(cache_url)
         cached_read.report(Path(scratch), cache_url, rounds)
         login.report()
+        rpc.report(Path(scratch))
     return 0
 
 
