@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from functions.account_linking_service.model import LinkState, Schedule
+from functions.account_linking_service.model import Schedule
+from functions.account_linking_service.states import LinkState
 from infra.console import say
 from infra.settings import ROOT
 
