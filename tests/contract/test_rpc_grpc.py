@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -32,10 +33,17 @@ from functions.common.rpc.status import StatusCode
 from functions.common.settings import SettingsError
 from functions.contracts.rpc import providers_pb2
 from functions.contracts.rpc.common_pb2 import ErrorInfo
-from functions.contracts.rpc.providers_pb2 import ProviderExistsReply, ProviderExistsRequest
+from functions.contracts.rpc.providers_pb2 import (
+    ListProvidersReply,
+    ListProvidersRequest,
+    Provider,
+    ProviderExistsReply,
+    ProviderExistsRequest,
+)
 from functions.contracts.rpc.users_pb2 import GetUserRequest, User
 from infra.console import Failure
 from infra.grpc_server import GrpcServer, ServerSettings
+from infra.settings import ROOT
 from tests.support.rpc import USERS, Users
 
 PROVIDERS = providers_pb2.DESCRIPTOR.services_by_name["Providers"]
@@ -176,6 +184,22 @@ def test_a_client_that_knows_nothing_lists_describes_and_calls(port: int) -> Non
         answer: Any = call(request(user_id="usr_9"), timeout=5)  # Any: a class that reflection made
 
     assert (answer.user_id, answer.name) == ("usr_9", "Ada")
+
+
+def test_the_client_in_the_document_works(capsys: pytest.CaptureFixture[str]) -> None:
+    class Providers:
+        def ListProviders(self, request: ListProvidersRequest, context: RpcContext) -> ListProvidersReply:
+            return ListProvidersReply(items=[Provider(provider_id="prv_1", name=f"first of {request.limit}")])
+
+    [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "grpc.md").read_text(), re.DOTALL)
+    server = GrpcServer([LambdaRpcHandler(PROVIDERS, Providers, {})], ServerSettings(port=0))
+    port = server.start()
+    try:
+        exec(compile(snippet.replace(":50051", f":{port}"), "docs/grpc.md", "exec"), {})
+    finally:
+        server.stop(0)
+
+    assert capsys.readouterr().out == "prv_1 first of 10\n"
 
 
 def test_the_details_of_an_error_are_described_too(port: int) -> None:
