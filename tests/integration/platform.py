@@ -1,8 +1,10 @@
 """The running platform seen from below its API: functions, queues, tables and logs, through the AWS API."""
 
 import json
+import re
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,6 +84,35 @@ class Platform:
             Message=event.to_json(),
             MessageAttributes={"type": {"DataType": "String", "StringValue": event.type}},
         )
+
+    @contextmanager
+    def overheard(self) -> Iterator[Callable[[], list[str]]]:
+        """What goes over the bus meanwhile: a call answers every event so far, as it was published."""
+        name, topic = f"overheard-{secrets.token_hex(6)}", self.ids["EventsTopic"]
+        arn = re.sub("^arn:([^:]+):sns:(.*):.*$", rf"arn:\1:sqs:\2:{name}", topic)
+        statement = {
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
+            "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }  # fmt: skip
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        queue = self.sqs.create_queue(QueueName=name, Attributes={"Policy": policy})["QueueUrl"]
+        subscription = self._sns.subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
+        )["SubscriptionArn"]
+        heard: list[str] = []
+
+        def listen() -> list[str]:
+            while got := self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+                for message in got:
+                    heard.append(message["Body"])
+                    self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            return heard
+
+        try:
+            yield listen
+        finally:
+            self._sns.unsubscribe(SubscriptionArn=subscription)
+            self.sqs.delete_queue(QueueUrl=queue)
 
     def await_empty(self, queue: str) -> None:
         """Until every message of the queue has been handled."""
