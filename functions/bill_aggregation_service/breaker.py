@@ -58,11 +58,9 @@ if rate > 0 then
   redis.call('HSET', circuit, 'tat', tat)
   kept()
 end
-redis.call('ZADD', calling, now + lease, token)
-if lease > redis.call('PTTL', calling) then redis.call('PEXPIRE', calling, lease) end
-if open_until then
-  redis.call('ZADD', probing, now + lease, token)
-  redis.call('PEXPIRE', probing, lease)
+for _, leases in ipairs(open_until and {calling, probing} or {calling}) do
+  redis.call('ZADD', leases, now + lease, token)
+  if lease > redis.call('PTTL', leases) then redis.call('PEXPIRE', leases, lease) end
 end
 return 'pass 0 -'
 """
