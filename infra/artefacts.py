@@ -1,9 +1,9 @@
 """The artefact of one function: `python -m infra.artefacts <LogicalId> <folder>`, called by functions/Makefile for sam.
 
-An artefact holds its service's package, `common`, `contracts` and the dependencies that a list in the service's folder
-names, at the versions and hashes of requirements/functions.txt: requirements-<module>.txt for handlers of a module that
-has one, requirements.txt for the others. Nothing is resolved: what is needed is listed in full, so nothing comes along
-unseen. boto3 is left to the Lambda runtime.
+An artefact holds the modules of functions/ that its handler can load (reach.py) and the dependencies that a list in the
+service's folder names, at the versions and hashes of requirements/functions.txt: requirements-<module>.txt for handlers
+of a module that has one, requirements.txt for the others. Nothing is resolved: what is needed is listed in full, so
+nothing comes along unseen. boto3 is left to the Lambda runtime. Functions with the same list share their artefact.
 
 Wheels are those of the interpreter that will run them: the host's for the embedded engine, Lambda's elsewhere.
 """
@@ -21,8 +21,9 @@ from pathlib import Path
 
 from infra.console import Failure
 from infra.elf import drop_sections
+from infra.reach import reachable
 from infra.settings import ROOT, Settings, Target, host_python, load
-from infra.template import calls_others, handler_of, service_of
+from infra.template import calls_others, functions, handler_of
 
 FUNCTIONS = ROOT / "functions"
 PINS = ROOT / "requirements" / "functions.txt"
@@ -31,16 +32,13 @@ PACKAGES = ROOT / "build" / "packages"
 # Amazon Linux 2023, glibc 2.34
 LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
-# other parts that no function needs: cffi's compiler (its backend is a file of its own), the native copies of a
-# detector of encodings that nothing calls, protobuf's description of itself, tables that zoneinfo does not read, what
-# of cryptography nothing imports, redis' client for asyncio and the commands of Redis' modules, all of zxcvbn but its
-# list of passwords
+# other parts that no function needs: cffi's compiler (its backend is a file of its own), protobuf's description of
+# itself, tables that zoneinfo does not read, what of cryptography nothing imports, redis' clients for asyncio and for
+# clusters and the commands of Redis' modules, all of zxcvbn but its list of passwords
 TRIMMED = (
     "*.dist-info",
     "bin",
     "cffi",
-    "charset_normalizer/*.so",
-    "charset_normalizer/cli",
     "cryptography/fernet.py",
     "cryptography/hazmat/asn1",
     "cryptography/hazmat/primitives/kdf",
@@ -59,7 +57,9 @@ TRIMMED = (
     "google/protobuf/json_format.py",
     "google/protobuf/internal/*_benchmark.py",
     "redis/asyncio",
+    "redis/cluster.py",
     "redis/commands/bf",
+    "redis/commands/cluster.py",
     "redis/commands/json",
     "redis/commands/search",
     "redis/commands/timeseries",
@@ -77,8 +77,13 @@ TRIMMED = (
 )
 # Beside the passwords, zxcvbn lists words and names, each list on a line of its own.
 OTHER_LISTS = re.compile(r'^    "(?!passwords")\w+": .*\n', re.MULTILINE)
-# redis imports its client for asyncio, a fifth of its size and of its import, for everybody.
-ASYNCIO_IMPORT = "from redis import asyncio  # noqa\n"
+# redis imports its clients for asyncio and for clusters, a third of its size and of its import, for everybody.
+UNUSED_LINES = {
+    "redis/__init__.py": re.compile(r"^from redis( import asyncio|\.cluster import).*\n", re.MULTILINE),
+    "redis/commands/__init__.py": re.compile(
+        r'^from \.cluster import.*\n|^    ".*(Cluster|READ_COMMANDS).*\n', re.MULTILINE
+    ),
+}
 # Files that a service answers with: place in its folder → where it comes from, in the project or in a package.
 ASSETS: dict[str, dict[str, tuple[str, str]]] = {
     "broker_service": {
@@ -92,9 +97,6 @@ ASSETS: dict[str, dict[str, tuple[str, str]]] = {
 COMPILED = ("chalice", "cryptography", "jwt", "pynamodb", "redis")
 # What a call to a gRPC server takes; 6 MB zipped, so only where one is called (docs/grpc.md).
 GRPC = ("googleapis-common-protos", "grpcio", "grpcio-status", "typing-extensions")
-SOURCES_LEFT_OUT = shutil.ignore_patterns(
-    "__pycache__", "*.pyi", "*.proto", "README.md", "requirements*.txt", "migrations", ".*"
-)
 
 
 def runtime(settings: Settings) -> tuple[str, str]:
@@ -166,8 +168,9 @@ def _trim(folder: Path) -> None:
         drop_sections(library)
     for lists in folder.glob("zxcvbn/frequency_lists.py"):
         lists.write_text(OTHER_LISTS.sub("", lists.read_text()))
-    for package in folder.glob("redis/__init__.py"):
-        package.write_text(package.read_text().replace(ASYNCIO_IMPORT, ""))
+    for name, unused in UNUSED_LINES.items():
+        for module in folder.glob(name):
+            module.write_text(unused.sub("", module.read_text()))
 
 
 def _compile_dependencies(folder: Path, python: str) -> None:
@@ -200,37 +203,38 @@ def _compile(folder: Path, root: Path, *, in_place_of_source: bool = False) -> N
 
 def build(logical_id: str, folder: Path, settings: Settings) -> None:
     """Fills `folder` with the artefact of a function."""
-    service, (python, platform) = service_of(logical_id), runtime(settings)
-    names = names_in(requirements_of(handler_of(logical_id)))
+    listed, (python, platform) = requirements_of(handler_of(logical_id)), runtime(settings)
+    names = names_in(listed)
     names += GRPC if settings.with_grpcio and calls_others(logical_id) else ()
-    for part in (dependencies(names, python, platform), own_package(service, python)):
+    for part in (dependencies(names, python, platform), own_package(listed, python)):
         shutil.copytree(part, folder, dirs_exist_ok=True, copy_function=_link)
 
 
-def own_package(service: str, python: str) -> Path:
-    """The folder with the project's own code that a service needs, compiled; made again when a source has changed."""
-    parts = [FUNCTIONS / "__init__.py", *(FUNCTIONS / name for name in ("common", "contracts", service))]
+def modules_of(listed: Path) -> list[Path]:
+    """Files of functions/ that the handlers with this list of requirements can load."""
+    handlers = [str(properties["Handler"]) for properties in functions().values()]
+    sharing = [handler for handler in handlers if requirements_of(handler) == listed]
+    return sorted({path for handler in sharing for path in reachable(handler)})
+
+
+def own_package(listed: Path, python: str) -> Path:
+    """The folder with the project's own code for a list of requirements, compiled; made again when a source has
+    changed."""
+    service = listed.parent.name
+    sources = {path.relative_to(FUNCTIONS): path for path in modules_of(listed)}
+    sources |= {Path(service, place): path for place, path in assets(service).items()}
     digest = hashlib.sha256(f"{sys.version}|{python}|{Path(__file__).read_text()}".encode())
-    for path in sorted(path for part in parts for path in (part, *part.rglob("*"))):
-        if path.is_file() and path.parent.name != "__pycache__":
-            digest.update(f"{path.relative_to(FUNCTIONS)}|{len(path.read_bytes())}|".encode() + path.read_bytes())
-    for place, source in assets(service).items():
+    for place, source in sources.items():
         digest.update(f"{place}|{source.stat().st_size}|".encode() + source.read_bytes())
-    target = PACKAGES / service / digest.hexdigest()[:12]
+    target = PACKAGES / f"{service}-{listed.stem}" / digest.hexdigest()[:12]
     if target.exists():
         return target
     shutil.rmtree(target.parent, ignore_errors=True)
     scratch = target.with_name(f"{target.name}.{os.getpid()}")
     package = scratch / "functions"
-    package.mkdir(parents=True)
-    for part in parts:
-        if part.is_dir():
-            shutil.copytree(part, package / part.name, ignore=SOURCES_LEFT_OUT)
-        else:
-            shutil.copy2(part, package)
-    for place, source in assets(service).items():
-        (package / service / place).parent.mkdir(exist_ok=True)
-        shutil.copy2(source, package / service / place)
+    for place, source in sources.items():
+        (package / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, package / place)
     if python == host_python():
         _compile(package, scratch)
     scratch.rename(target)

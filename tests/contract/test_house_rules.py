@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.reach import tree
 from infra.settings import ROOT
-from tests.contract.platform import BY_NAME, FUNCTION_LIST, FUNCTIONS, RESOURCES, SERVICES, sources, tree
+from tests.contract.platform import BY_NAME, FUNCTION_LIST, FUNCTIONS, RESOURCES, SERVICES, sources
 
 EVERY_SERVICE = {"__init__.py", "app.py", "bootstrap.py", "service.py", "README.md", "requirements.txt"}
 # In quotes XXX is ISO 4217's code for no currency.

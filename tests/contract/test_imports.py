@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.reach import imported_modules, tree
 from infra.settings import ROOT
-from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, imported_modules, sources, tree
+from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, sources
 from tests.contract.platform import module_name as name_of
 
 HANDLERS = sorted(
@@ -97,7 +98,7 @@ def test_a_handler_reaches_its_storage_in_three_files() -> None:
 
 
 def test_only_handlers_and_migrations_import_bootstrap() -> None:
-    """What a function needs is read from what its handler has built (`platform.reachable`)."""
+    """What a function needs is read from what its handler has built (infra/reach.py)."""
     importers = [
         path for path in sources() if any(module.endswith("_service.bootstrap") for module in imported_modules(path))
     ]

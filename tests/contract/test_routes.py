@@ -9,7 +9,8 @@ from chalice.app import Chalice, ScheduledEventConfig, SQSEventConfig
 from functions.common.http.app import ServiceApp
 from functions.common.rpc.server import LambdaRpcHandler
 from functions.contracts.routes import ROUTES
-from tests.contract.platform import BY_NAME, FUNCTION_LIST, RESOURCES, SERVICES, Function, imports, sources, tree
+from infra.reach import imports, tree
+from tests.contract.platform import BY_NAME, FUNCTION_LIST, RESOURCES, SERVICES, Function, sources
 from tests.support.http import configure, request
 
 HTTP = [function for function in FUNCTION_LIST if function.events("Api")]

@@ -15,7 +15,8 @@ import pytest
 from functions.common.http.app import ServiceApp
 from functions.common.rpc.grpc_channel import GrpcSettings
 from functions.common.settings import HttpSettings, IdempotencySettings, load
-from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, TEMPLATE, Function, builders, tree
+from infra.reach import builders, tree
+from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, TEMPLATE, Function
 
 GLOBAL = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
 
@@ -31,7 +32,7 @@ def loaded(nodes: list[ast.FunctionDef]) -> Iterator[str]:
 
 def settings_of(function: Function) -> list[type]:
     module = importlib.import_module(f"functions.{function.service}.bootstrap")
-    names = loaded([node for node in builders(function).values() if isinstance(node, ast.FunctionDef)])
+    names = loaded([node for node in builders(function.handler).values() if isinstance(node, ast.FunctionDef)])
     found: list[type] = [getattr(module, name) for name in sorted(set(names))]
     app = function.load()
     if isinstance(app, ServiceApp):

@@ -1,26 +1,46 @@
 """What an adapter is: it speaks with one kind of utility and answers with canonical bills.
 
-Adding one: a file with a class, and its line in `adapters/registry.py`. How reading can fail:
+Adding one: docs/adding-a-provider.md. How reading can fail:
 
     ProviderError
     ├── NeedsAction            the customer must act; nothing is gained by trying again
     │   ├── BadCredentials       invalid_credentials
     │   ├── Locked               locked
     │   ├── ConsentExpired       consent_expired
-    │   └── AccountUnknown       account_not_found
+    │   ├── AccountUnknown       account_not_found
+    │   └── MfaRequired          mfa_required: the utility wants a code beside the login
     ├── ProviderDown           provider_unavailable; retryable
     ├── ProviderTimeout        provider_timeout; retryable
     ├── ProviderThrottled      provider_throttled; retryable after `retry_after`
     ├── ProviderMalformed      provider_malformed: the answer is not what this kind of utility says; retryable
-    └── ProviderMisconfigured  provider_misconfigured: the registry's entry cannot work
+    │   └── ProviderRedirects    provider_redirects: it sends us elsewhere, where we do not follow
+    ├── ProviderMisconfigured  provider_misconfigured: the registry's entry cannot work
+    └── ProviderDeactivated    provider_deactivated: an administrator took it out of service
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from functions.bill_aggregation_service.model import FetchedBill, Provider
+
+MFA_METHODS = frozenset({"sms", "email", "app", "voice"})
+MAX_REFERENCE_CHARS = 512
+MAX_MFA_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a utility said with a status other than 2xx. Adapters look into it for the reason; it is never logged."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def header(self, name: str) -> str:
+        """Its names in any case; empty when there is none."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), "")
 
 
 class ProviderError(Exception):
@@ -29,10 +49,11 @@ class ProviderError(Exception):
     code: ClassVar[str] = "provider_error"
     retryable: ClassVar[bool] = True
 
-    def __init__(self, detail: str = "", *, retry_after: int = 0) -> None:
+    def __init__(self, detail: str = "", *, retry_after: int = 0, refusal: Refusal | None = None) -> None:
         super().__init__(detail or self.code)
         self.retry_after = retry_after
         """Seconds after which the utility wants to be asked again; 0 when it did not say."""
+        self.refusal = refusal
 
 
 class NeedsAction(ProviderError):
@@ -55,6 +76,26 @@ class AccountUnknown(NeedsAction):
     code = "account_not_found"
 
 
+class MfaRequired(NeedsAction):
+    """`reference` is what the utility wants back with the code. Raised again when the code was wrong, with the
+    challenge that took the old one's place."""
+
+    code = "mfa_required"
+
+    def __init__(
+        self, methods: Collection[str], reference: str, *, expires_in: int = 0, code_refused: bool = False
+    ) -> None:
+        """`methods` that are none of ours are left out. `expires_in`: seconds; 0 when the utility does not say.
+        Raises ProviderMalformed for a reference that cannot be kept."""
+        if not (0 < len(reference) <= MAX_REFERENCE_CHARS and reference.isascii() and reference.isprintable()):
+            raise ProviderMalformed("a challenge without a usable reference")
+        super().__init__("the code was refused" if code_refused else "the utility wants a code")
+        self.methods = tuple(sorted(MFA_METHODS.intersection(method.strip().lower() for method in methods)))
+        self.reference = reference
+        self.expires_in = min(max(expires_in, 0), MAX_MFA_SECONDS)
+        self.code_refused = code_refused
+
+
 class ProviderDown(ProviderError):
     code = "provider_unavailable"
 
@@ -71,8 +112,17 @@ class ProviderMalformed(ProviderError):
     code = "provider_malformed"
 
 
+class ProviderRedirects(ProviderMalformed):
+    code = "provider_redirects"
+
+
 class ProviderMisconfigured(ProviderError):
     code = "provider_misconfigured"
+    retryable = False
+
+
+class ProviderDeactivated(ProviderError):
+    code = "provider_deactivated"
     retryable = False
 
 
@@ -84,6 +134,9 @@ class Access:
     params: Mapping[str, str] = field(repr=False)
     username: str = field(repr=False)
     password: str = field(repr=False)
+    mfa_code: str = field(default="", repr=False)
+    """What the user answered to the challenge `mfa_reference`; empty when there is no answer to try."""
+    mfa_reference: str = field(default="", repr=False)
 
     @property
     def account_number(self) -> str:
@@ -103,7 +156,8 @@ Headers = Mapping[str, str]
 
 
 class HttpClient(Protocol):
-    """HTTP with one utility for one fetch, which ends in time. Answers with the bodies of 2xx."""
+    """HTTP with one utility for one fetch, which ends in time. Answers with the bodies of 2xx; raises ProviderError for
+    everything else, with the `refusal` where the utility answered at all."""
 
     def get(self, path: str, *, query: Headers | None = None, headers: Headers | None = None) -> bytes:
         """`path` is appended to the provider's base URL; its segments are already quoted."""
@@ -131,3 +185,8 @@ def parsing(what: str) -> Iterator[None]:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ProviderMalformed(f"{what}: {type(error).__name__}") from None
+
+
+def whole_number(text: str) -> int:
+    """Of what a utility writes beside the point, such as seconds; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -1,15 +1,13 @@
-"""HTTP with utilities, by requests: https only, one origin, no redirects, no proxies, a size cap, and an end in time.
+"""HTTP with utilities: https only, one origin, no redirects, no proxies, a size cap, and an end in time.
 
-Errors are raised `from None`: requests' own say the URL, which may hold an account number.
+Errors are raised `from None`, and say neither the URL, which may hold an account number, nor what came back.
 """
 
 import base64
+import http.client
 import time
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
-
-import requests
-import urllib3
+from urllib.parse import urlencode
 
 from functions.bill_aggregation_service.adapters.base import (
     AccountUnknown,
@@ -21,13 +19,20 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderError,
     ProviderMalformed,
     ProviderMisconfigured,
+    ProviderRedirects,
     ProviderThrottled,
     ProviderTimeout,
+    Refusal,
+    whole_number,
 )
+from functions.bill_aggregation_service.adapters.connection import UtilityConnection
+from functions.common.egress import Refused, Resolve, Target, parsed
 
 MAX_BODY_BYTES = 10_000_000
+MAX_REFUSAL_BYTES = 65_536
 CHUNK_BYTES = 65_536
 MAX_RETRY_AFTER_SECONDS = 86_400
+USER_AGENT = "billing-aggregator"
 ERRORS: Mapping[int, type[ProviderError]] = {
     401: BadCredentials,
     403: ConsentExpired,
@@ -38,7 +43,7 @@ ERRORS: Mapping[int, type[ProviderError]] = {
 }
 
 
-class RequestsClient:
+class UtilityClient:
     """The HttpClient of one fetch from `base_url`, over after `seconds`; a single call takes at most `call_seconds`."""
 
     def __init__(
@@ -48,61 +53,59 @@ class RequestsClient:
         *,
         call_seconds: float,
         sandbox_origin: str = "",
+        resolve: Resolve | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._base_url = checked_base_url(base_url, sandbox_origin)
+        target = checked_target(base_url, sandbox_origin)
+        self._path = _path(base_url)
         self._now = now
         self._sleep = sleep
         self._deadline = now() + seconds
         self._call_seconds = call_seconds
-        self._session = requests.Session()
-        self._session.trust_env = False  # neither a proxy nor a .netrc has a say in who gets the credentials
+        self._call_ends = self._deadline
+        self._connection = UtilityConnection(target, self._left_of_call, resolve)
 
     def get(self, path: str, *, query: Headers | None = None, headers: Headers | None = None) -> bytes:
-        return self._send("GET", path, query, None, headers or {})
+        return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, headers or {})
 
     def post(self, path: str, body: bytes, *, content_type: str, headers: Headers | None = None) -> bytes:
-        return self._send("POST", path, None, body, {"Content-Type": content_type, **(headers or {})})
+        return self._send("POST", path, body, {"Content-Type": content_type, **(headers or {})})
 
     def pause(self, seconds: float) -> None:
         if seconds >= self._left():
             raise ProviderTimeout("no time left to ask again")
         self._sleep(seconds)
 
-    def _send(self, method: str, path: str, query: Headers | None, body: bytes | None, headers: Headers) -> bytes:
-        ends_at = self._now() + min(self._call_seconds, self._left())
-        try:
-            with self._session.request(
-                method,
-                self._base_url + path,
-                params=query,
-                data=body,
-                # Compressed answers are refused: nothing a utility sends can grow after it was counted.
-                headers={"Accept-Encoding": "identity", **headers},
-                timeout=ends_at - self._now(),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                _check(response)
-                return self._read(response, ends_at)
-        except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            raise ProviderTimeout("the utility did not answer in time") from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise ProviderDown(f"the utility cannot be reached: {type(error).__name__}") from None
+    def close(self) -> None:
+        self._connection.close()
 
-    def _read(self, response: requests.Response, ends_at: float) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        # read1, because iter_content waits for whole chunks: a utility that drips would never be found out.
-        while part := response.raw.read1(CHUNK_BYTES):
-            size += len(part)
-            if size > MAX_BODY_BYTES:
-                raise ProviderMalformed("the answer is too large")
-            if self._now() > ends_at:
-                raise ProviderTimeout("the answer did not end in time")
-            parts.append(part)
-        return b"".join(parts)
+    def _send(self, method: str, path: str, body: bytes | None, headers: Headers) -> bytes:
+        self._call_ends = self._now() + min(self._call_seconds, self._left())
+        # Compressed answers are refused: nothing a utility sends can grow after it was counted.
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        try:
+            return self._exchange(method, path, body, sent)
+        except TimeoutError:
+            raise ProviderTimeout("the utility did not answer in time") from None
+        except Refused as refused:
+            raise ProviderMisconfigured(f"the utility may not be called: {refused.code}") from None
+        except (http.client.HTTPException, OSError) as error:
+            raise ProviderDown(f"the utility cannot be reached: {type(error).__name__}") from None
+        except ValueError:
+            # Only credentials stand in headers as they were given.
+            raise BadCredentials("the credentials cannot be sent") from None
+
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Headers) -> bytes:
+        try:
+            self._connection.request(method, self._path + path, body, headers)
+            with self._connection.getresponse() as response:
+                _check(response)
+                return _read(response)
+        except Exception:
+            # What was not read would be taken for the next answer.
+            self.close()
+            raise
 
     def _left(self) -> float:
         left = self._deadline - self._now()
@@ -110,19 +113,23 @@ class RequestsClient:
             raise ProviderTimeout("the fetch took too long")
         return left
 
+    def _left_of_call(self) -> float:
+        left = self._call_ends - self._now()
+        if left <= 0:
+            raise TimeoutError
+        return left
 
-def checked_base_url(base_url: str, sandbox_origin: str) -> str:
-    """`base_url` without a trailing slash. Raises ProviderMisconfigured unless it is https or in the sandbox."""
+
+def checked_target(base_url: str, sandbox_origin: str) -> Target:
+    """Raises ProviderMisconfigured unless `base_url` is an https origin with a path, or in the sandbox. Where its name
+    leads is judged when the connection is made."""
     try:
-        url = urlsplit(base_url)
-        origin = f"{url.scheme}://{url.hostname or ''}" + (f":{url.port}" if url.port else "")
-    except ValueError:
-        raise ProviderMisconfigured("the base URL is none") from None
-    if not url.hostname or "@" in url.netloc or url.query or url.fragment:
+        target = parsed(base_url, sandbox_origin)
+    except Refused as refused:
+        raise ProviderMisconfigured(f"the base URL cannot be used: {refused.code}") from None
+    if "?" in base_url:
         raise ProviderMisconfigured("the base URL must be an origin and a path")
-    if url.scheme != "https" and not (sandbox_origin and origin == sandbox_origin.rstrip("/")):
-        raise ProviderMisconfigured("the base URL must be https")
-    return base_url.rstrip("/")
+    return target
 
 
 def basic(username: str, password: str) -> dict[str, str]:
@@ -130,16 +137,36 @@ def basic(username: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
 
 
-def _check(response: requests.Response) -> None:
-    status = response.status_code
+def _path(base_url: str) -> str:
+    _, slash, path = base_url.partition("://")[2].partition("/")
+    return (slash + path).rstrip("/")
+
+
+def _check(response: http.client.HTTPResponse) -> None:
+    status = response.status
     if 200 <= status < 300:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise ProviderMalformed("the answer is compressed")
         return
+    if 300 <= status < 400:
+        raise ProviderRedirects(f"the utility answered {status}: redirects are not followed")
     error = ERRORS.get(status, ProviderDown if status >= 500 else ProviderMalformed)
-    raise error(f"the utility answered {status}", retry_after=_retry_after(response))
+    refusal = Refusal(status, dict(response.headers.items()), response.read(MAX_REFUSAL_BYTES))
+    raise error(f"the utility answered {status}", retry_after=_retry_after(response), refusal=refusal)
 
 
-def _retry_after(response: requests.Response) -> int:
-    text = response.headers.get("Retry-After", "")
-    return min(int(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else 0
+def _read(response: http.client.HTTPResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := response.read1(CHUNK_BYTES):
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise ProviderMalformed("the answer is too large")
+        parts.append(part)
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    return b"".join(parts)
+
+
+def _retry_after(response: http.client.HTTPResponse) -> int:
+    return min(whole_number(response.headers.get("Retry-After", "")), MAX_RETRY_AFTER_SECONDS)
