@@ -168,6 +168,9 @@ class Document:
             schema = self._schemas[0][spec.body]
             content = {kind: {"schema": schema} for kind in spec.content_types}
             operation["requestBody"] = {"required": not spec.body_optional, "content": content}
+        elif spec.content_types != (JSON,):
+            content = {kind: {"schema": {"type": "string"}} for kind in spec.content_types}
+            operation["requestBody"] = {"required": True, "content": content}
         operation["responses"] = (
             {str(spec.status): self._answer(spec)}
             | self._not_modified(route)
@@ -223,7 +226,8 @@ class Document:
         if spec.status != HTTPStatus.NO_CONTENT:
             free = {"type": "object"} if spec.produces == JSON else {"type": "string"}
             schema = self._schemas[0][spec.returns] if spec.returns else free
-            answer["content"] = {spec.produces: {"schema": schema}}
+            others = {kind: {"schema": {"type": "string"}} for kind in spec.also_produces}
+            answer["content"] = {spec.produces: {"schema": schema}} | others
         return answer
 
     def _not_modified(self, route: Route) -> Json:

@@ -54,6 +54,7 @@ HEADERS: dict[str, Json] = {
         "description": "Where what was made is to be found, relative to this path.",
         "schema": {"type": "string", "format": "uri-reference"},
     },
+    "Content-Disposition": {"description": "The name to keep the file under.", "schema": {"type": "string"}},
     "Idempotency-Replayed": {
         "description": "Whether this is the answer to an earlier request with the same key.",
         "schema": {"const": "true"},

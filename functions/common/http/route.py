@@ -28,6 +28,8 @@ class RouteSpec:
     body_optional: bool = False
     produces: str = JSON
     """Media type of the answer when all goes well; without `returns` it is an object, or text where this is no JSON."""
+    also_produces: tuple[str, ...] = ()
+    """Media types that the answer has instead when that is asked for; text."""
     headers: tuple[str, ...] = ()
     """Those that this route's answer has beside what every answer has, e.g. Location."""
     status: int = 200
