@@ -179,7 +179,7 @@ def test_of_a_link_the_latest_call_counts(cache: Cache) -> None:
 def test_old_calls_do_not_count(cache: Cache) -> None:
     """Nor do they while others come in all the time."""
     breaker = Breaker(cache, Limits(window_ms=200))
-    calls(breaker, *["failed"] * 4)
+    calls(breaker, "failed", "failed")
     for number in range(3):
         time.sleep(0.09)
         enter(breaker)
@@ -262,12 +262,15 @@ def test_a_probe_that_says_nothing_leaves_it_half_open(cache: Cache) -> None:
     assert enter(breaker) == PASS
 
 
-def test_a_call_from_before_does_not_close_it(cache: Cache) -> None:
+@pytest.mark.parametrize("ending", ["answered", "failed"])
+def test_a_call_from_before_neither_closes_it_nor_keeps_it_open_for_longer(cache: Cache, ending: str) -> None:
     breaker = Breaker(cache, Limits())
     enter(breaker, "early")
     calls(breaker, *["failed"] * 5)
+    left = redis_time_left(cache)
 
-    assert leave(breaker, "lnk_9", "answered", token="early").event == ""
+    assert leave(breaker, "lnk_9", ending, token="early").event == ""
+    assert redis_time_left(cache) <= left
     assert enter(breaker).verdict == "open"
 
 
