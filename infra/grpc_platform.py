@@ -15,7 +15,7 @@ from functions.common import logs
 from functions.common.rpc.grpc_channel import is_loopback
 from functions.common.rpc.server import LambdaRpcHandler
 from functions.common.settings import SettingsError, load
-from infra import stack, template
+from infra import stack, target, template
 from infra.console import Failure, say, step
 from infra.grpc_server import GrpcServer, ServerSettings
 from infra.migrations import applied
@@ -29,8 +29,11 @@ CREDENTIALS = "Credentials"
 def serve(settings: Settings, *, credentials: bool, environ: Mapping[str, str] = os.environ) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises Failure when it cannot, or may not."""
     wanted = _settings(environ)
+    wanted.check()
     if credentials and not is_loopback(wanted.host):
         raise Failure("Credentials are opened on loopback only.", "ADR 0012 says why; leave CREDENTIALS or HOST out")
+    if not target.running(settings):
+        raise Failure(f"Nothing answers at {settings.endpoint}, so there are no tables to serve.", "Start it: make up")
     handlers = rpc_handlers(credentials=credentials)
     with step(f"environments of {len(handlers)} functions in {settings.stack_name}"):
         environments = {name: stack.environment_here(settings, name) for name in handlers}

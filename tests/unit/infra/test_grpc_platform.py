@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from functions.common.settings import SettingsError
-from infra import artefacts, grpc_platform, stack
+from infra import artefacts, grpc_platform, stack, target
 from infra.console import Failure
 from infra.grpc_server import ServerSettings
 from infra.settings import load
 
 TOKEN = "0123456789abcdef0123456789abcdef"
+OPEN = {"HOST": "0.0.0.0", "RPC_TOKEN": TOKEN, "RPC_CERT_FILE": "/cert.pem", "RPC_KEY_FILE": "/key.pem"}
 
 
 def names(*, credentials: bool) -> set[str]:
@@ -31,7 +32,19 @@ def test_credentials_are_served_when_asked_for() -> None:
 
 def test_credentials_do_not_leave_the_machine() -> None:
     with pytest.raises(Failure, match="loopback only"):
-        grpc_platform.serve(load({}), credentials=True, environ={"HOST": "0.0.0.0", "RPC_TOKEN": TOKEN})
+        grpc_platform.serve(load({}), credentials=True, environ=OPEN)
+
+
+def test_without_a_token_it_does_not_listen_to_others() -> None:
+    with pytest.raises(Failure, match="RPC_TOKEN must be set"):
+        grpc_platform.serve(load({}), credentials=False, environ={"HOST": "0.0.0.0"})
+
+
+def test_where_no_platform_runs_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "running", lambda settings: False)
+
+    with pytest.raises(Failure, match=r"Nothing answers at http://127\.0\.0\.1:4566"):
+        grpc_platform.serve(load({}), credentials=False, environ={})
 
 
 def test_a_setting_that_makes_no_sense_is_named() -> None:
@@ -86,6 +99,7 @@ def test_it_serves_under_the_functions_environments_until_it_is_told_to_stop(
         made.append(Server(["billing.users.v1.Users"], settings))
         return made[0]
 
+    monkeypatch.setattr(target, "running", lambda settings: True)
     monkeypatch.setattr(grpc_platform, "GrpcServer", make)
     monkeypatch.setattr(stack, "environment_here", lambda settings, name: {"USERS_TABLE": "users", "RPC_TOKEN": ""})
 
@@ -106,6 +120,7 @@ def test_a_servicer_that_lacks_a_setting_is_a_failure_that_names_it(monkeypatch:
     def make(handlers: list[object], settings: ServerSettings) -> Server:
         raise SettingsError("USERS_TABLE: not set")
 
+    monkeypatch.setattr(target, "running", lambda settings: True)
     monkeypatch.setattr(grpc_platform, "GrpcServer", make)
     monkeypatch.setattr(stack, "environment_here", lambda settings, name: {})
 
