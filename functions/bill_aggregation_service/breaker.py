@@ -81,7 +81,7 @@ local function open_for(pause)
   open, event = now + pause, 'opened'
 end
 if open and probe and ending == 'answered' then
-  redis.call('HDEL', circuit, 'open_until', 'pause')
+  redis.call('HDEL', circuit, 'open_until')
   redis.call('DEL', latest, probing)
   open, event = nil, 'closed'
 elseif open and probe and ending == 'failed' then

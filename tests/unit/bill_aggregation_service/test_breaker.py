@@ -194,6 +194,18 @@ def test_the_record_does_not_grow_without_end(cache: Cache, redis_process: str) 
     assert redis.Redis.from_url(redis_process).llen("{prv_power}:latest") == 7
 
 
+def test_nothing_is_kept_for_ever(cache: Cache, redis_process: str) -> None:
+    breaker = Breaker(cache, Limits(per_minute=6000, first_pause_ms=20))
+    calls(breaker, *["failed"] * 5)
+    time.sleep(0.03)
+    enter(breaker, "probe")
+
+    server = redis.Redis.from_url(redis_process)
+    names = {"calling", "probing", "latest", "circuit"}
+    assert {key.decode() for key in server.scan_iter()} == {f"{{prv_power}}:{name}" for name in names}
+    assert all(int(str(server.pttl(key))) > 0 for key in server.scan_iter())
+
+
 def test_while_open_calls_are_refused_and_told_for_how_long(cache: Cache) -> None:
     breaker = Breaker(cache, Limits())
     calls(breaker, *["failed"] * 5)
@@ -214,7 +226,8 @@ def half_open(cache: Cache, *, probes: int = 2, pause_ms: int = 60) -> Breaker:
 def test_half_open_it_lets_a_few_try(cache: Cache) -> None:
     breaker = half_open(cache, probes=2)
 
-    assert [enter(breaker, f"p{n}").verdict for n in range(4)] == ["pass", "pass", "open", "open"]
+    assert [enter(breaker, f"p{n}").verdict for n in range(3)] == ["pass", "pass", "open"]
+    assert enter(breaker).wait_ms == 1000
 
 
 def test_a_probe_that_crashed_makes_room_for_another(cache: Cache) -> None:
