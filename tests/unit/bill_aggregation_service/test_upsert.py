@@ -1,17 +1,29 @@
 """What a fetch changes, and that order and repetition change nothing of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.bill_aggregation_service.model import Bill, BillKey, FetchedBill, Link, Outcome
-from functions.bill_aggregation_service.reading import reading_of
-from functions.bill_aggregation_service.upsert import Attempt, Plan, plan
-from functions.contracts.events.bills import BillCreatedV1, BillUpdatedV1
+from functions.bill_aggregation_service.model import (
+    Bill,
+    BillContent,
+    BillKey,
+    FetchedBill,
+    Link,
+    Mark,
+    Outcome,
+    ProviderStatus,
+    QualityNote,
+    Source,
+)
+from functions.bill_aggregation_service.reading import Refused, reading_of
+from functions.bill_aggregation_service.upsert import Attempt, Plan, is_known, plan
+from functions.contracts.events.bills import BillCreatedV1, BillPaidV1, BillUpdatedV1
 from functions.contracts.events.envelope import parse, unwrap
 from tests.unit.bill_aggregation_service.fakes import LINK, PROVIDER, USER, content, fetched
 
@@ -138,3 +150,178 @@ def test_any_order_and_repetition_ends_in_the_same_bills(repeated: list[Attempt]
     assert {bill.content.external_bill_id: bill.content.amount_minor for bill in stored.values()} == {"A": 2, "B": 5}
     assert (link.bill_count, link.as_of) == (2, HISTORY[-1].began)
     assert replace(link, revision=0) == replace(apply(HISTORY)[0], revision=0)
+
+
+# --- what the user said, what was paid, what is refused ---
+
+
+def paid_by_user(bill: Bill) -> Bill:
+    return replace(bill, mark=Mark(paid_at=date(2026, 3, 1), covered_minor=bill.content.amount_minor, revision=1))
+
+
+def events_of(bill: Bill) -> list[str]:
+    return [parse(event).type for event in bill.unsent]
+
+
+def test_a_mark_stays_with_the_bill_when_it_gets_a_new_version() -> None:
+    link, stored, _ = apply([attempt(fetched(amount=1000))])
+    ((key, bill),) = stored.items()
+    marked = paid_by_user(bill)
+
+    (change,) = planned(link, {key: marked}, attempt(fetched(amount=1100), minute=5)).changes
+
+    assert change.bill.mark == marked.mark
+    assert change.bill.version == 2
+
+
+def test_a_utility_that_says_paid_is_news_once() -> None:
+    link, stored, _ = apply([attempt(fetched(provider_status=ProviderStatus.UNPAID))])
+    ((key, bill),) = stored.items()
+    paid = attempt(fetched(provider_status=ProviderStatus.PAID), minute=5)
+
+    (told,) = planned(link, {key: replace(bill, unsent=())}, paid).changes
+    (known,) = planned(link, {key: replace(paid_by_user(bill), unsent=())}, paid).changes
+
+    assert events_of(told.bill) == ["bill.updated.v1", "bill.paid.v1"]
+    assert unwrap(parse(told.bill.unsent[1]), BillPaidV1).said_by == "provider"
+    assert events_of(known.bill) == ["bill.updated.v1"], "the user had said so"
+
+
+def test_a_bill_that_is_paid_when_it_is_first_read_is_no_news() -> None:
+    _, stored, _ = apply([attempt(fetched(provider_status=ProviderStatus.PAID))])
+
+    assert [events_of(bill) for bill in stored.values()] == [["bill.created.v1"]]
+
+
+def test_one_bill_that_cannot_be_kept_costs_no_other() -> None:
+    made = planned(
+        Link(user_id=USER, link_id=LINK), {}, attempt(fetched("good"), fetched("odd", currency="XXX"), fetched("odder"))
+    )
+
+    assert {change.bill.content.external_bill_id for change in made.changes} == {"good", "odder"}
+    assert made.refused == (Refused("odd", "currency_unknown"),)
+    assert made.link.refused_count == 1
+
+
+# --- files beside the utility's own answers ---
+
+
+def from_file(*bills: FetchedBill, minute: int = 0, adapter: str = "") -> Attempt:
+    provider = replace(PROVIDER, adapter=adapter) if adapter else PROVIDER
+    return replace(attempt(*bills, minute=minute), source=Source.GREEN_BUTTON, provider=provider)
+
+
+def test_a_file_of_unknown_age_replaces_nothing_that_the_utility_said() -> None:
+    link, stored, _ = apply([attempt(fetched(amount=1000)), from_file(fetched(amount=7), fetched("new"), minute=5)])
+
+    amounts = {bill.content.external_bill_id: (bill.content.amount_minor, bill.source) for bill in stored.values()}
+    assert amounts == {"B-1": (1000, Source.API), "new": (1000, Source.GREEN_BUTTON)}
+    assert (link.as_of, link.attempted_at, link.bill_count) == (T0, T0, 2)
+
+
+def test_a_file_with_a_newer_stamp_replaces_and_the_utility_is_read_anew() -> None:
+    newer = FetchedBill(content(amount=7), T0 + timedelta(days=1))
+    first = attempt(FetchedBill(content(amount=1000), T0))
+
+    link, stored, _ = apply([first, from_file(newer, minute=5)])
+
+    assert [bill.content.amount_minor for bill in stored.values()] == [7]
+    assert not is_known(link, reading_of(LINK, first.bills))
+
+
+def test_a_link_that_lives_by_files_is_as_fresh_as_the_last_one() -> None:
+    link, _, _ = apply([from_file(fetched(), adapter="manual"), from_file(fetched("2"), minute=9, adapter="manual")])
+
+    assert (link.outcome, link.as_of, link.bill_count) == (Outcome.SUCCESS, T0 + timedelta(minutes=9), 2)
+
+
+# --- notes of neighbours ---
+
+
+def month(number: int, **changes: object) -> FetchedBill:
+    first = date(2025, number, 1)
+    last = date(2025, number + 1, 1) - timedelta(1)
+    return fetched(f"M-{number}", due=last + timedelta(20), period_start=first, period_end=last, **changes)
+
+
+def notes_of(stored: Mapping[BillKey, Bill]) -> dict[str, list[str]]:
+    found = {bill.content.external_bill_id: [note.code for note in bill.notes] for bill in stored.values()}
+    return {number: codes for number, codes in found.items() if codes}
+
+
+def test_a_bill_that_comes_late_closes_the_gap_without_a_new_version_of_its_neighbour() -> None:
+    _, with_a_gap, _ = apply([attempt(month(1), month(3))])
+    _, whole, writes = apply([attempt(month(1), month(3)), attempt(month(1), month(2), month(3), minute=5)])
+
+    assert notes_of(with_a_gap) == {"M-3": ["gap_before"]}
+    assert notes_of(whole) == {}
+    assert writes == 4, "the new bill, and the one whose note went"
+    assert {bill.version for bill in whole.values()} == {1}
+
+
+def test_a_bill_that_the_utility_withdraws_is_marked_until_it_is_back() -> None:
+    everything = [month(1), month(2), month(3)]
+
+    _, gone, _ = apply([attempt(*everything), attempt(month(1), month(3), minute=5)])
+    _, back, _ = apply([attempt(*everything), attempt(month(1), month(3), minute=5), attempt(*everything, minute=9)])
+
+    assert notes_of(gone) == {"M-2": ["no_longer_shown"]}
+    assert notes_of(back) == {}
+
+
+def test_a_late_answer_says_nothing_of_what_is_shown_now() -> None:
+    _, stored, _ = apply([attempt(month(1), month(2), month(3), minute=9), attempt(month(1), month(3), minute=5)])
+
+    assert notes_of(stored) == {}
+
+
+# --- any order and repetition ---
+
+
+@dataclass(frozen=True)
+class Utility:
+    """Bills that are issued, adjusted and forgotten as minutes pass; answers are what it shows at a minute."""
+
+    issued: Mapping[int, int]
+    adjusted: Mapping[int, int]
+    stamped: bool
+    twice: bool
+
+    def answer(self, minute: int) -> Attempt:
+        bills = []
+        for number, at in self.issued.items():
+            if at <= minute:
+                changed = self.adjusted[number]
+                said = month(number, amount=2000 if changed <= minute else 1000)
+                at_last = max(at, changed) if changed <= minute else at
+                stamp = T0 + timedelta(minutes=at_last) if self.stamped else None
+                bills += [replace(said, stamped_at=stamp)] * (2 if self.twice else 1)
+        return attempt(*bills, minute=minute)
+
+
+MINUTES = st.integers(0, 9)
+UTILITIES = st.builds(
+    Utility,
+    st.fixed_dictionaries(dict.fromkeys((1, 2, 4, 5), MINUTES)),
+    st.fixed_dictionaries({number: st.integers(0, 14) for number in (1, 2, 4, 5)}),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(UTILITIES, st.lists(MINUTES, max_size=12), st.randoms(use_true_random=False))
+def test_whatever_a_utility_does_and_however_its_answers_come_the_bills_end_the_same(
+    utility: Utility, minutes: list[int], order: Random
+) -> None:
+    in_order = [utility.answer(minute) for minute in sorted({*minutes, 9})]
+    shuffled = [utility.answer(minute) for minute in (*minutes, *minutes, 9)]
+    order.shuffle(shuffled)
+
+    link, stored, _ = apply(in_order)
+    same_link, same, _ = apply(shuffled)
+
+    def seen(bills: Mapping[BillKey, Bill]) -> dict[BillKey, tuple[BillContent, tuple[QualityNote, ...]]]:
+        return {key: (bill.content, bill.notes) for key, bill in bills.items()}
+
+    assert seen(same) == seen(stored)
+    assert (same_link.bill_count, same_link.as_of) == (link.bill_count, link.as_of)
