@@ -110,7 +110,8 @@ class Document:
         for route in self._routes:
             paths.setdefault(route.path, {})[route.method.lower()] = self._operation(route)
         services = {
-            route.service: inspect.getmodule(inspect.unwrap(route.view.view_function)) for route in self._routes
+            route.service: inspect.getmodule(inspect.unwrap(route.view.view_function))
+            for route in reversed(self._routes)  # a service with two apps is described by that of its first path
         }
         return {
             "openapi": "3.1.0",

@@ -4,6 +4,7 @@ No function needs the settings, the rights or the libraries of another: only wha
 """
 
 import os
+import time
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -13,12 +14,18 @@ from functions.common.settings import SettingsError, load
 
 if TYPE_CHECKING:
     from functions.bill_aggregation_service.adapters.registry import Connection
+    from functions.bill_aggregation_service.exports import Exports
+    from functions.bill_aggregation_service.file_store import S3Files
+    from functions.bill_aggregation_service.import_table import ImportTable
+    from functions.bill_aggregation_service.imports import Importer
     from functions.bill_aggregation_service.personal import PersonalData
     from functions.bill_aggregation_service.projection import Projection
     from functions.bill_aggregation_service.refresh import Refresher
     from functions.bill_aggregation_service.service import Bills, LiveReads
     from functions.bill_aggregation_service.table import BillTable
+    from functions.bill_aggregation_service.uploads import ImportWork, Uploads
     from functions.common.cache import Cache
+    from functions.common.dead_letters import DeadLetterQueue
     from functions.common.outbox import Outbox
 
 CACHE_SPACE = "bills"
@@ -67,6 +74,35 @@ class OutboxSettings:
     """Every function that changes bills."""
 
     rpc_broker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportSettings:
+    """BillFilesApi and ImportWorker."""
+
+    files_bucket: str
+    rpc_accounts: str
+    rpc_providers: str
+    rpc_users: str
+    import_currency: str = "USD"
+    """Of bills whose file names none, when neither the request nor the user's profile does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesSettings:
+    """BillFilesApi."""
+
+    import_queue_url: str
+    due_soon_days: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterSettings:
+    """ImportWorker."""
+
+    dead_letter_queue_url: str
+    max_deliveries: int
+    """The `maxReceiveCount` of its queue."""
 
 
 # --- BillApi ---
@@ -167,6 +203,80 @@ def outbox() -> "Outbox":
 
     broker = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
     return Outbox(table(), BrokerPublisher(Stub(broker, channel_to(load(OutboxSettings, os.environ).rpc_broker))))
+
+
+# --- BillFilesApi, ImportWorker ---
+
+
+@cache
+def importer() -> "Importer":
+    from functions.bill_aggregation_service.clients import ProvidersClient
+    from functions.bill_aggregation_service.file_clients import FileAccountsClient, ProfilesClient
+    from functions.bill_aggregation_service.imports import Importer
+    from functions.common.rpc.client import Stub, channel_to
+    from functions.contracts.rpc import accounts_pb2, providers_pb2, users_pb2
+
+    settings = load(ImportSettings, os.environ)
+    accounts = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
+    providers = providers_pb2.DESCRIPTOR.services_by_name["Providers"]
+    users = users_pb2.DESCRIPTOR.services_by_name["Users"]
+    return Importer(
+        store=table(),
+        accounts=FileAccountsClient(Stub(accounts, channel_to(settings.rpc_accounts))),
+        providers=ProvidersClient(Stub(providers, channel_to(settings.rpc_providers))),
+        profiles=ProfilesClient(Stub(users, channel_to(settings.rpc_users))),
+        outbox=outbox(),
+        cache=answer_cache(),
+        clock=SystemClock(),
+        usual_currency=settings.import_currency,
+        sleep=time.sleep,
+    )
+
+
+@cache
+def uploads() -> "Uploads":
+    from functions.bill_aggregation_service.file_store import SqsQueue
+    from functions.bill_aggregation_service.uploads import Uploads
+
+    queue = SqsQueue(load(FilesSettings, os.environ).import_queue_url)
+    return Uploads(import_jobs(), files(), queue, importer(), SystemClock())
+
+
+@cache
+def exports() -> "Exports":
+    from functions.bill_aggregation_service.exports import Exports
+
+    return Exports(table(), files, SystemClock(), load(FilesSettings, os.environ).due_soon_days)
+
+
+@cache
+def import_work() -> "ImportWork":
+    from functions.bill_aggregation_service.uploads import ImportWork
+
+    return ImportWork(import_jobs(), files(), importer(), SystemClock())
+
+
+@cache
+def import_jobs() -> "ImportTable":
+    from functions.bill_aggregation_service.import_table import ImportTable
+
+    return ImportTable(load(StoreSettings, os.environ).bills_table, SystemClock())
+
+
+@cache
+def files() -> "S3Files":
+    from functions.bill_aggregation_service.file_store import S3Files
+
+    return S3Files(load(ImportSettings, os.environ).files_bucket)
+
+
+@cache
+def dead_letters() -> "DeadLetterQueue":
+    from functions.common import aws
+    from functions.common.dead_letters import DeadLetterQueue
+
+    settings = load(DeadLetterSettings, os.environ)
+    return DeadLetterQueue(settings.dead_letter_queue_url, settings.max_deliveries, SystemClock(), aws.sqs)
 
 
 # --- every function ---

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from functions.bill_aggregation_service.import_job import ImportJob
 from functions.bill_aggregation_service.model import Bill, Link, UserId
 from functions.bill_aggregation_service.quality import all_notes
 from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache
@@ -16,7 +17,7 @@ from functions.common.personal import PURGED_AT_ONCE, ExportPage, Record, after,
 
 log = logging.getLogger(__name__)
 
-KINDS = ("bills", "versions", "links")
+KINDS = ("bills", "versions", "links", "imports")
 INTERNAL = {
     "user_id", "content", "content_hash", "assumed", "notes", "unsent", "edition", "revision", "answer_digest",
 }  # fmt: skip
@@ -24,7 +25,8 @@ INTERNAL = {
 
 class UserStore(Protocol):
     def held(self, user_id: UserId, after: str) -> Iterator[Record]:
-        """Everything past the key `after`: a Bill of kind `bills` or, one before the present, of `versions`; a Link."""
+        """Everything past the key `after`: a Bill of kind `bills` or, one before the present, of `versions`; a Link;
+        an ImportJob."""
         ...
 
     def mark_gone(self, user_id: UserId) -> None:
@@ -57,7 +59,7 @@ class PersonalData:
 def _shown(data: object) -> Mapping[str, object]:
     """Without what only tells the service how to go on. A bill's content stands beside what is known of the bill; what
     the user said of its payment keeps its own place, `mark`, beside the utility's word."""
-    if not isinstance(data, Bill | Link):
+    if not isinstance(data, Bill | Link | ImportJob):
         raise TypeError(f"a {type(data).__name__} is kept of no user")
     fields: dict[str, object] = msgspec.to_builtins(data, builtin_types=(datetime,))
     if isinstance(data, Bill):

@@ -3,6 +3,7 @@
     sk                        sort_key (LSI by_due)                          what
     bill#<key>                b#<day>#<period start>#<key>                   a bill in its present version
     ver#<key>#<version, 5>    –                                              a version before
+    import#<import_id>        –                                              an import of an uploaded file
     link#<link_id>            l#<link_id>; none once the account is gone     a link's record, or its tombstone
     user#gone                 –                                              the user was deleted; ends by `expires_at`
 
@@ -21,6 +22,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
+from functions.bill_aggregation_service.import_table import IMPORTS, import_of
 from functions.bill_aggregation_service.item_table import (
     BILLS,
     LINKS,
@@ -43,7 +45,7 @@ from functions.common.outbox import OUTBOX_SHARDS, Pending
 from functions.common.personal import GONE, GONE_LIFETIME, Record
 from functions.common.table import ConditionFailed, bind, code_of, translated
 
-KINDS = {BILLS: "bills", LINKS: "links", VERSIONS: "versions"}
+KINDS = {BILLS: "bills", IMPORTS: "imports", LINKS: "links", VERSIONS: "versions"}
 """What an export calls them."""
 AFTER_ALL = "~"
 """Sorts behind every character of a sort key."""
@@ -167,7 +169,8 @@ class BillTable:
         with translated():
             for item in self._items.query(user_id, later, consistent_read=True, page_size=HELD_PAGE):
                 if item.sk != GONE:
-                    yield Record(item.sk, KINDS[item.sk.partition("#")[0] + "#"], row_of(item))
+                    held = import_of(item) if item.sk.startswith(IMPORTS) else row_of(item)
+                    yield Record(item.sk, KINDS[item.sk.partition("#")[0] + "#"], held)
 
     def mark_gone(self, user_id: UserId) -> None:
         ends = self._clock.now() + GONE_LIFETIME

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_ses import SESClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
@@ -25,6 +26,16 @@ def kms() -> "KMSClient":
 
     with _building:
         return boto3.client("kms", config=Config(connect_timeout=2, read_timeout=5))
+
+
+@functools.cache
+def s3() -> "S3Client":
+    """Signs forms and links of version 4, the only one that every region takes."""
+    import boto3
+    from botocore.config import Config
+
+    with _building:
+        return boto3.client("s3", config=Config(connect_timeout=2, read_timeout=20, signature_version="s3v4"))
 
 
 @functools.cache

@@ -168,7 +168,7 @@ def sources_in_template() -> set[Source]:
 
 def sources_in_code() -> set[Source]:
     found: set[Source] = set()
-    for module in {f.module for f in FUNCTION_LIST if f.module.endswith(".app")}:
+    for module in {f.module for f in FUNCTION_LIST if f.module.endswith("app")}:
         app = next(f for f in FUNCTION_LIST if f.module == module).load()
         if not isinstance(app, Chalice):
             app = __import__(module, fromlist=["app"]).app

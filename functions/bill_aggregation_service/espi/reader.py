@@ -18,6 +18,7 @@ from functions.bill_aggregation_service.espi.content import (
     summary_content,
 )
 from functions.bill_aggregation_service.espi.resources import Resources, id_of, number_in, path_of, stamp
+from functions.bill_aggregation_service.espi.skipped import Skipped
 from functions.bill_aggregation_service.espi.stream import Entry, EspiError, Node, entries
 from functions.bill_aggregation_service.model import BillContent, FetchedBill
 from functions.bill_aggregation_service.rules import canonical_json
@@ -38,20 +39,6 @@ class Defaults:
     currency: str
     zone: tzinfo
     service_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """What gave no bill. `reason` is stable; `entry` is the address or id of the entry.
-
-    bad_amount, bad_period, bad_extension, no_amount, no_period, too_large, unknown_currency: the bill cannot be read.
-    duplicate: the file has the same bill before. superseded: it has the bill with a later stamp.
-    no_bill: the usage point has only what a meter measured. older_version: a newer version of the bill is known.
-    """
-
-    reason: str
-    detail: str
-    entry: str
 
 
 @dataclass(slots=True)

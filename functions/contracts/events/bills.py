@@ -23,6 +23,20 @@ class BillsRefreshRequestedV1(EventData, frozen=True, kw_only=True):
         return self.link_id
 
 
+class BillsImportRequestedV1(EventData, frozen=True, kw_only=True):
+    """A file that a user uploaded is to be imported. Goes from the aggregator's API straight to its worker's queue."""
+
+    TYPE: ClassVar[str] = "bills.import_requested.v1"
+    SOURCE: ClassVar[str] = "bill-aggregation"
+
+    user_id: str
+    import_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.import_id
+
+
 class _BillEvent(EventData, frozen=True, kw_only=True):
     SOURCE: ClassVar[str] = "bill-aggregation"
 

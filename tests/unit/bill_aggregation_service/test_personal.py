@@ -100,7 +100,7 @@ def test_an_export_has_bills_versions_and_links(world: World, bills: Stub) -> No
 def test_an_export_of_nobody(bills: Stub) -> None:
     reply = bills.call("ExportUser", ExportUserRequest(user_id=SOMEBODY), ExportUserReply)
 
-    assert json.loads(reply.json) == {"bills": [], "versions": [], "links": []}
+    assert json.loads(reply.json) == {"bills": [], "versions": [], "links": [], "imports": []}
 
 
 def test_pages_join_to_the_whole(world: World, bills: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_pages_join_to_the_whole(world: World, bills: Stub, monkeypatch: pytest.
     whole = json.loads(bills.call("ExportUser", ExportUserRequest(user_id=USER), ExportUserReply).json)
     monkeypatch.setattr(personal.export_page, "__defaults__", (1_500,))
 
-    joined: dict[str, list[object]] = {"bills": [], "versions": [], "links": []}
+    joined: dict[str, list[object]] = {"bills": [], "versions": [], "links": [], "imports": []}
     cursor, pages = "", 0
     while cursor or not pages:
         reply = bills.call("ExportUser", ExportUserRequest(user_id=USER, cursor=cursor), ExportUserReply)
