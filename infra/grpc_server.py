@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from functions.common import logs
-from functions.common.context import correlation_id, invocation, remaining_seconds
+from functions.common.context import TRACE_HEADER, correlation_id, invocation, remaining_seconds, traceparent
 from functions.common.rpc.envelope import Call, Reply
 from functions.common.rpc.grpc_channel import CORRELATION_KEY, MAX_MESSAGE_BYTES, POST_KEY, TOKEN_KEY, is_loopback
 from functions.common.rpc.server import LambdaRpcHandler
@@ -210,8 +210,8 @@ def _behaviour(handler: LambdaRpcHandler, posts: Posts, method: str) -> Callable
         metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
         left: float | None = context.time_remaining()  # the stubs forget that a caller may give no deadline
         seconds = LONGEST_CALL if left is None else min(left, LONGEST_CALL)
-        with invocation(metadata.get(CORRELATION_KEY), seconds):
-            call = Call(method, message, int(seconds * 1000), correlation_id())
+        with invocation(metadata.get(CORRELATION_KEY), seconds, metadata.get(TRACE_HEADER)):
+            call = Call(method, message, int(seconds * 1000), correlation_id(), traceparent())
             context.send_initial_metadata(((CORRELATION_KEY, call.correlation_id),))
             if POST_KEY in metadata:
                 if not posts.take(handler, call):

@@ -1,10 +1,11 @@
-"""What travels with a request through every layer: correlation id and deadline.
+"""What travels with a request through every layer: correlation id, trace context (W3C Trace Context) and deadline.
 
 Context variables, so that threads of a fan-out get them by `contextvars.copy_context()` and no signature has to carry
 them.
 """
 
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 from functions.common.ids import new_id
 
 CORRELATION_HEADER = "X-Correlation-Id"
+TRACE_HEADER = "traceparent"
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Ids of zeros and version ff are invalid; of a version after 00 the parts that 00 knows are taken (section 3.2.2).
+_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +26,21 @@ class Invocation:
     correlation_id: str
     deadline: float
     """`time.monotonic()` after which nobody waits for the answer any more."""
+    traceparent: str
+    """Of this step of the trace: what it calls gets it as parent."""
 
 
 _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 
 @contextmanager
-def invocation(correlation_id: str | None, seconds: float) -> Iterator[Invocation]:
-    """Everything within belongs to this correlation id (a new one if absent or ill-formed) and ends in `seconds`."""
+def invocation(correlation_id: str | None, seconds: float, parent: str | None = None) -> Iterator[Invocation]:
+    """Everything within belongs to this correlation id (a new one if absent or ill-formed) and ends in `seconds`.
+
+    `parent`: the caller's traceparent; without a well-formed one a new trace begins.
+    """
     accepted = correlation_id if correlation_id and _ACCEPTED.fullmatch(correlation_id) else new_id("cor")
-    current = Invocation(accepted, time.monotonic() + seconds)
+    current = Invocation(accepted, time.monotonic() + seconds, _step(parent))
     token = _current.set(current)
     try:
         yield current
@@ -45,7 +54,27 @@ def correlation_id() -> str:
     return current.correlation_id if current else new_id("cor")
 
 
+def traceparent() -> str:
+    """Of the present invocation, for whatever it calls; a new trace outside any."""
+    current = _current.get()
+    return current.traceparent if current else _step(None)
+
+
+def trace_id() -> str:
+    """Of the present invocation; empty outside any."""
+    current = _current.get()
+    return current.traceparent[3:35] if current else ""
+
+
 def remaining_seconds(default: float = 30.0) -> float:
     """How long somebody still waits for the answer; never negative. `default` outside any invocation."""
     current = _current.get()
     return max(0.0, current.deadline - time.monotonic()) if current else default
+
+
+def _step(parent: str | None) -> str:
+    """The next step of the parent's trace, or the first of a new one, which asks nobody to record it."""
+    given = _TRACEPARENT.fullmatch(parent) if parent else None
+    if given is None or (given[1] == "00" and given[4]):
+        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+    return f"00-{given[2]}-{secrets.token_hex(8)}-{given[3]}"

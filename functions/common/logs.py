@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from functions.common.context import correlation_id
+from functions.common.context import correlation_id, trace_id
 
 SECRET_NAMES = frozenset(
     {"password", "credentials", "params", "authorization", "token", "access_token", "refresh_token", "secret",
@@ -65,6 +65,8 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
             "correlation_id": correlation_id(),
         }
+        if trace := trace_id():
+            line["trace_id"] = trace
         extra: dict[str, object] = getattr(record, "fields", {})
         line.update(masked(extra))
         if record.exc_info:

@@ -105,7 +105,7 @@ def _process(
         reason = f"no CloudEvent: {error}"
         log.error("message_refused", extra=logs.fields(reason=reason, **message))  # noqa: TRY400
         return _Failure(reason, hopeless=True)
-    with invocation(event.correlationid, seconds):
+    with invocation(event.correlationid, seconds, event.traceparent):
         try:
             handle(event)
         except (UnknownEventError, msgspec.MsgspecError) as error:

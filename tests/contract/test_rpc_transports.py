@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from functions.common import logs
-from functions.common.context import correlation_id, invocation, remaining_seconds
+from functions.common.context import correlation_id, invocation, remaining_seconds, traceparent
 from functions.common.errors import (
     AppError,
     DeadlineExceeded,
@@ -83,6 +83,17 @@ def test_the_correlation_id_is_carried(transport: Transport, log_lines: Lines) -
 
     [line] = log_lines()
     assert (line["event"], line["correlation_id"], line["method"], line["status"]) == ("rpc", "req-1", METHOD, "OK")
+
+
+def test_the_trace_goes_on_at_the_callee(transport: Transport) -> None:
+    transport.users.answer = lambda request, context: User(name=traceparent())
+
+    with invocation("req-1", 5):
+        _, trace, span, _ = traceparent().split("-")
+        _, its_trace, its_span, _ = get_user(transport).name.split("-")
+
+    assert its_trace == trace
+    assert its_span != span
 
 
 def test_the_callee_knows_how_long_the_caller_waits(transport: Transport) -> None:

@@ -19,7 +19,7 @@ from chalice.app import Chalice, Request, Response
 
 from functions.common import logs
 from functions.common.cache import Cache, Cached, Entry, Limit, rate_limit_headers
-from functions.common.context import CORRELATION_HEADER, correlation_id, invocation
+from functions.common.context import CORRELATION_HEADER, TRACE_HEADER, correlation_id, invocation
 from functions.common.errors import (
     AppError,
     FieldError,
@@ -160,7 +160,8 @@ class ServiceApp(Chalice):
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         self._event = event
         left = context.get_remaining_time_in_millis() / 1000 - 0.5 if context else GATEWAY_SECONDS
-        with invocation(headers.get(CORRELATION_HEADER.lower()), min(left, GATEWAY_SECONDS)):
+        parent = headers.get(TRACE_HEADER)
+        with invocation(headers.get(CORRELATION_HEADER.lower()), min(left, GATEWAY_SECONDS), parent):
             answer = self._route(event, context)
             answer["headers"] = {
                 **SECURITY_HEADERS,

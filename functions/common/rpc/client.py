@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from functions.common.context import correlation_id, remaining_seconds
+from functions.common.context import correlation_id, remaining_seconds, traceparent
 from functions.common.errors import DeadlineExceeded, Unavailable
 from functions.common.rpc.envelope import Call, Reply
 from functions.common.rpc.status import StatusCode, error_from
@@ -47,7 +47,7 @@ class Stub:
         if seconds <= 0:
             raise DeadlineExceeded(f"No time was left to call {name}.")
         timeout_ms = int(min(self._seconds, seconds) * 1000)
-        reply = self._channel.invoke(Call(name, request.SerializeToString(), timeout_ms, correlation_id()))
+        reply = self._channel.invoke(_call(name, request, timeout_ms))
         if reply.status is not StatusCode.OK:
             raise error_from(reply.status, reply.detail, reply.info or ErrorInfo())
         try:
@@ -58,10 +58,14 @@ class Stub:
     def post(self, method: str, request: Message) -> None:
         """Has the callee do it without waiting for the answer. Raises Unavailable when it cannot be handed over."""
         timeout_ms = int(self._seconds * 1000)
-        self._channel.post(Call(self._name(method), request.SerializeToString(), timeout_ms, correlation_id()))
+        self._channel.post(_call(self._name(method), request, timeout_ms))
 
     def _name(self, method: str) -> str:
         return f"{self._service.full_name}/{self._service.methods_by_name[method].name}"
+
+
+def _call(name: str, request: Message, timeout_ms: int) -> Call:
+    return Call(name, request.SerializeToString(), timeout_ms, correlation_id(), traceparent())
 
 
 def channel_to(target: str) -> Channel:

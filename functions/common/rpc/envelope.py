@@ -16,6 +16,8 @@ class Call:
     message: bytes
     timeout_ms: int
     correlation_id: str
+    traceparent: str = ""
+    """Of the caller's step (W3C Trace Context)."""
 
     def to_payload(self) -> dict[str, Any]:  # Any: JSON
         return {
@@ -23,6 +25,7 @@ class Call:
             "message": base64.b64encode(self.message).decode(),
             "timeout_ms": self.timeout_ms,
             "correlation_id": self.correlation_id,
+            "traceparent": self.traceparent,
         }
 
     @classmethod
@@ -33,6 +36,7 @@ class Call:
             base64.b64decode(payload["message"], validate=True),
             int(payload["timeout_ms"]),
             str(payload["correlation_id"]),
+            str(payload.get("traceparent", "")),
         )
 
 

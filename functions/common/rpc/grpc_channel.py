@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from functions.common import logs
+from functions.common.context import TRACE_HEADER
 from functions.common.errors import DeadlineExceeded, Unavailable
 from functions.common.rpc.envelope import Call, Reply
 from functions.common.rpc.status import StatusCode
@@ -79,7 +80,7 @@ class GrpcChannel:
     def _send(self, call: Call, more: tuple[tuple[str, str], ...]) -> Reply:
         import grpc
 
-        metadata = ((CORRELATION_KEY, call.correlation_id), *more)
+        metadata = ((CORRELATION_KEY, call.correlation_id), (TRACE_HEADER, call.traceparent), *more)
         if self._token:
             metadata += ((TOKEN_KEY, f"Bearer {self._token}"),)
         # without serializers: messages pass as bytes, so that fields of a newer contract are passed over, not lost

@@ -72,7 +72,7 @@ class LambdaRpcHandler:
     def answer(self, call: Call, seconds: float, context: RpcContext | None = None) -> Reply:
         """Carries the call out, whatever brought it here; `seconds` is how long the server itself may take."""
         started = time.perf_counter()
-        with invocation(call.correlation_id, min(call.timeout_ms / 1000, seconds)):
+        with invocation(call.correlation_id, min(call.timeout_ms / 1000, seconds), call.traceparent):
             reply = self._serve(call, context or InvocationContext())
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
             log.info("rpc", extra=logs.fields(method=call.method, status=reply.status.name, ms=milliseconds))

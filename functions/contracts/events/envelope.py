@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from functions.common.clock import rfc3339
-from functions.common.context import correlation_id
+from functions.common.context import correlation_id, traceparent
 from functions.common.ids import new_id
 
 
@@ -35,6 +35,9 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     datacontenttype: str = "application/json"
     correlationid: str
+    traceparent: str = ""
+    """Of the step that told of it (CloudEvents' distributed tracing extension); empty in events from before there was
+    one."""
     data: msgspec.Raw
 
     def to_json(self) -> str:
@@ -53,6 +56,7 @@ def wrap(data: EventData, at: datetime) -> CloudEvent:
         subject=data.subject,
         time=rfc3339(at),
         correlationid=correlation_id(),
+        traceparent=traceparent(),
         data=msgspec.Raw(msgspec.json.encode(data)),
     )
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from functions.common.context import correlation_id, invocation, remaining_seconds
+from functions.common.context import correlation_id, invocation, remaining_seconds, trace_id, traceparent
 from functions.common.ids import is_id
 
 
@@ -48,3 +48,44 @@ def test_it_travels_into_the_threads_of_a_fan_out() -> None:
 def test_the_deadline_is_monotonic_time() -> None:
     with invocation("a", 3) as current:
         assert current.deadline == pytest.approx(time.monotonic() + 3, abs=0.5)
+
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(
+    "parent", [f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00", f"cc-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-more"]
+)
+def test_a_trace_goes_on_under_a_step_of_its_own(parent: str) -> None:
+    with invocation("a", 5, parent):
+        version, trace, span, flags = traceparent().split("-")
+
+        assert (version, trace, flags, trace_id()) == ("00", TRACE, parent[53:55], TRACE)
+        assert span != SPAN
+        assert traceparent() == traceparent()
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [
+        None,
+        "",
+        f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"00-{TRACE}-{SPAN}-01\n",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f" 00-{TRACE}-{SPAN}-01",
+    ],
+)
+def test_what_is_no_traceparent_begins_a_new_trace(parent: str | None) -> None:
+    with invocation("a", 5, parent):
+        assert trace_id() not in ("", TRACE, "0" * 32)
+        assert len(traceparent()) == 55
+
+
+def test_outside_an_invocation_nothing_belongs_to_a_trace() -> None:
+    assert trace_id() == ""
+    assert traceparent() != traceparent()

@@ -21,6 +21,7 @@ def test_a_line_is_one_json_object_with_key_fields_and_the_correlation_id(log_li
     assert line["level"] == "INFO"
     assert line["logger"] == "functions.sample"
     assert line["correlation_id"] == "req-1"
+    assert re.fullmatch("[0-9a-f]{32}", line["trace_id"])
     assert (line["bill_id"], line["count"], line["text"]) == ("bil_1", 2, "two\nlines")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
 

@@ -8,7 +8,7 @@ import pytest
 from chalice.app import CloudWatchEvent, SQSEvent
 
 from functions.common import logs
-from functions.common.context import correlation_id, remaining_seconds
+from functions.common.context import correlation_id, invocation, remaining_seconds, trace_id
 from functions.common.errors import Unavailable
 from functions.common.worker import UnknownEventError, process_batch, run_scheduled
 from functions.contracts.events.bills import BillsRefreshRequestedV1
@@ -158,6 +158,16 @@ def test_a_handler_ends_before_the_function() -> None:
     process_batch("test", batch, lambda event: left.append(remaining_seconds()), FakeDeadLetters())
 
     assert 8 < left[0] <= 9
+
+
+def test_a_message_goes_on_with_the_trace_of_its_event() -> None:
+    with invocation("req-1", 5, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"):
+        event = a_message(0)
+    seen: list[str] = []
+
+    process_batch("test", a_batch(event), lambda event: seen.append(trace_id()), FakeDeadLetters())
+
+    assert seen == ["4bf92f3577b34da6a3ce929d0e0e4736"]
 
 
 def test_context_variables_reach_the_threads() -> None:

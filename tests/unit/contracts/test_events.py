@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from functions.common.context import invocation
+from functions.common.context import invocation, traceparent
 from functions.common.ids import is_id
 from functions.contracts.events.bills import BillCreatedV1, BillsRefreshRequestedV1
 from functions.contracts.events.catalogue import CATALOGUE
@@ -22,7 +22,7 @@ def sample(cls: type[EventData]) -> EventData:
     """An event of `cls` with something in each field."""
     values: dict[str, Any] = {}  # Any: values of the event's own types
     for field in msgspec.structs.fields(cls):
-        values[field.name] = 7 if field.type is int else "text"
+        values[field.name] = 7 if field.type in (int, int | None) else "text"
     return cls(**values)
 
 
@@ -36,6 +36,7 @@ def test_an_event_is_a_cloudevents_document() -> None:
         event = document()
 
     assert is_id("evt", event.pop("id"))
+    assert event.pop("traceparent").startswith("00-")
     assert event == {
         "specversion": "1.0", "source": "/billing/bill-aggregation", "type": "bill.created.v1", "subject": "bil_1",
         "time": "2026-03-15T09:30:00.000Z", "datacontenttype": "application/json", "correlationid": "req-1",
@@ -55,6 +56,21 @@ def test_an_event_of_every_type_comes_back_as_it_was(cls: type[EventData]) -> No
     assert CATALOGUE[event.type] is cls
     assert unwrap(event, cls) == data
     assert event.subject == data.subject
+
+
+def test_an_event_belongs_to_the_trace_of_what_told_it() -> None:
+    with invocation("req-1", 5, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"):
+        event, step = wrap(BILL, AT), traceparent()
+
+    assert event.traceparent == step
+    assert step.split("-")[1] == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def test_an_event_from_before_there_were_traces_is_read() -> None:
+    event = document()
+    del event["traceparent"]
+
+    assert parse(json.dumps(event)).traceparent == ""
 
 
 def test_two_events_with_the_same_data_have_ids_of_their_own() -> None:

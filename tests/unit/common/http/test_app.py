@@ -11,7 +11,7 @@ import pytest
 from chalice.app import Request
 
 from functions.common.cache import Cache, Entry
-from functions.common.context import correlation_id, remaining_seconds
+from functions.common.context import correlation_id, remaining_seconds, trace_id
 from functions.common.errors import Conflict, NotFound, Unavailable
 from functions.common.http.app import GATEWAY_SECONDS, Answer, ServiceApp
 from functions.common.http.headers import EXPOSED, SECURITY_HEADERS
@@ -661,3 +661,16 @@ def test_a_handler_learns_when_the_gateway_took_the_request_in(told: dict[str, i
     app({**event, "body": None, "isBase64Encoded": False, "stageVariables": None}, None)
 
     assert seen == [received]
+
+
+def test_a_request_goes_on_with_its_caller_s_trace() -> None:
+    app = configure(ServiceApp("test"))
+
+    @app.route("/trace", methods=["GET"], public=True)
+    def tell() -> object:
+        return {"trace_id": trace_id()}
+
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+    assert request(app, "GET", "/trace", headers={"traceparent": parent}).json["trace_id"] == parent[3:35]
+    assert request(app, "GET", "/trace").json["trace_id"] not in ("", parent[3:35])
