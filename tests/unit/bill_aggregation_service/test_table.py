@@ -17,12 +17,14 @@ from functions.bill_aggregation_service.item_table import Item
 from functions.bill_aggregation_service.keeping import LinkMoved, keep
 from functions.bill_aggregation_service.model import (
     Bill,
+    BillKey,
     Criteria,
     FetchedBill,
     LineItem,
     LineKind,
     Link,
     LinkId,
+    Mark,
     Outcome,
     Usage,
 )
@@ -252,6 +254,118 @@ def test_a_tombstone_is_kept_and_not_shown(table: BillTable) -> None:
     assert tombstone is not None
     assert tombstone.gone
     assert table.delete_bills(USER, LINK) == 0
+
+
+class TestOneBill:
+    def test_is_found_by_its_key(self, table: BillTable) -> None:
+        refresh(table, fetched())
+        key = bill_key(LINK, fetched().content)
+
+        found = table.bill(USER, key)
+
+        assert found is not None
+        assert (found.key, found.edition) == (key, 1)
+        assert table.bill(USER, BillKey("0" * 16)) is None
+
+    def test_versions_come_newest_first(self, table: BillTable, calls: list[str]) -> None:
+        for minute, amount in enumerate([100, 200, 300, 400]):
+            refresh(table, fetched(amount=amount), minute=minute)
+        key = bill_key(LINK, fetched().content)
+        calls.clear()
+
+        assert [bill.content.amount_minor for bill in table.versions_before(USER, key, 2)] == [300, 200]
+        assert calls == ["Query"]
+
+    def test_a_mark_comes_back_and_goes_on_with_the_next_version(self, table: BillTable) -> None:
+        refresh(table, fetched(amount=1000))
+        seen = self.the_bill(table)
+        mark = Mark(paid_at=date(2026, 3, 1), covered_minor=1000, note="card", revision=1)
+
+        pending = table.save_bill(seen, replace(seen, mark=mark))
+        refresh(table, fetched(amount=900), minute=5)
+
+        assert (pending.version, pending.events) == (2, seen.unsent)
+        assert (self.the_bill(table).mark, self.the_bill(table).version, self.the_bill(table).edition) == (mark, 2, 3)
+        (before,) = table.versions_before(USER, seen.key, 9)
+        assert before.mark == Mark()
+
+    def test_whoever_read_it_before_another_wrote_it_is_told(self, table: BillTable) -> None:
+        refresh(table, fetched())
+        seen = self.the_bill(table)
+        table.save_bill(seen, replace(seen, mark=Mark(note="first", revision=1)))
+
+        with pytest.raises(LinkMoved):
+            table.save_bill(seen, replace(seen, mark=Mark(note="late", revision=1)))
+        link = table.link(USER, LINK)
+        assert link is not None
+        with pytest.raises(LinkMoved):
+            table.save(link, link, [Change(replace(seen, version=2), seen)])
+        assert self.the_bill(table).mark.note == "first"
+
+    def test_what_was_deleted_does_not_come_back_with_a_mark(self, table: BillTable) -> None:
+        refresh(table, fetched())
+        seen = self.the_bill(table)
+        table.delete_bills(USER, LINK)
+
+        for known in (seen, replace(seen, edition=0)):
+            with pytest.raises(LinkMoved):
+                table.save_bill(known, replace(known, mark=Mark(revision=1)))
+            table.clear_outbox(Pending((USER, f"bill#{seen.key}"), known.edition, ()))
+        assert listed(table)[1] == []
+
+    def test_one_from_before_editions_were_counted_can_be_written_too(self, table: BillTable) -> None:
+        refresh(table, fetched())
+        seen = self.the_bill(table)
+        Item(USER, f"bill#{seen.key}").update([Item.edition.remove(), Item.versioned_at.remove()])
+        old = self.the_bill(table)
+        assert (old.edition, old.versioned_at) == (0, old.updated_at)
+
+        table.clear_outbox(Pending((USER, f"bill#{seen.key}"), 0, old.unsent))
+        table.save_bill(old, replace(old, mark=Mark(note="?", revision=1), unsent=()))
+
+        assert (self.the_bill(table).edition, self.the_bill(table).mark.note) == (1, "?")
+        with pytest.raises(LinkMoved):
+            table.save_bill(old, old)
+
+    def test_notes_of_neighbours_are_kept_and_make_no_version(self, table: BillTable) -> None:
+        january = fetched("1", due=date(2026, 2, 20), period_start=date(2026, 1, 1), period_end=date(2026, 1, 31))
+        march = fetched("3", due=date(2026, 4, 20), period_start=date(2026, 3, 1), period_end=date(2026, 3, 31))
+        february = fetched("2", due=date(2026, 3, 20), period_start=date(2026, 2, 1), period_end=date(2026, 2, 28))
+        key = bill_key(LINK, march.content)
+        refresh(table, january, march)
+        with_gap = table.bill(USER, key)
+        refresh(table, january, february, march, minute=5)
+        without = table.bill(USER, key)
+
+        assert with_gap is not None
+        assert without is not None
+        assert [note.code for note in with_gap.notes] == ["gap_before"]
+        assert (without.notes, without.version, without.edition) == ((), 1, 2)
+        assert not [item for item in Item.query(USER) if item.sk.startswith("ver#")]
+
+    def the_bill(self, table: BillTable) -> Bill:
+        found = table.bill(USER, bill_key(LINK, fetched().content))
+        assert found is not None
+        return found
+
+
+def test_bills_of_a_link_between_two_days(table: BillTable) -> None:
+    refresh(table, *monthly(5))
+    refresh(table, fetched("other", due=date(2020, 1, 11)), link_id=OTHER_LINK)
+
+    found = table.bills_between(USER, LINK, date(2020, 1, 11), date(2020, 1, 31))
+
+    assert [bill.content.external_bill_id for bill in found] == ["B-001", "B-002", "B-003"]
+
+
+def test_a_new_bill_of_a_long_history_costs_what_it_costs_of_a_short_one(table: BillTable, calls: list[str]) -> None:
+    """Its neighbours are found by one query between days, whatever lies further back."""
+    refresh(table, *monthly(300))
+    calls.clear()
+
+    refresh(table, fetched("B-300", 1300, date(2020, 1, 1) + timedelta(3000)), minute=5)
+
+    assert calls == ["GetItem", "BatchGetItem", "Query", "TransactWriteItems"]
 
 
 class TestOutbox:

@@ -238,10 +238,10 @@ def test_a_link_that_lives_by_files_is_as_fresh_as_the_last_one() -> None:
 # --- notes of neighbours ---
 
 
-def month(number: int, **changes: object) -> FetchedBill:
+def month(number: int, amount: int = 1000) -> FetchedBill:
     first = date(2025, number, 1)
     last = date(2025, number + 1, 1) - timedelta(1)
-    return fetched(f"M-{number}", due=last + timedelta(20), period_start=first, period_end=last, **changes)
+    return fetched(f"M-{number}", amount, last + timedelta(20), period_start=first, period_end=last)
 
 
 def notes_of(stored: Mapping[BillKey, Bill]) -> dict[str, list[str]]:
