@@ -6,15 +6,17 @@ from datetime import datetime
 
 from functions.bill_aggregation_service.model import Link, LinkId, Outcome, Provider, ProviderId, UserId
 from functions.bill_aggregation_service.refresh import LinkResult, OpenedAccount, Refreshed
-from functions.bill_aggregation_service.upsert import Attempt
+from functions.bill_aggregation_service.upsert import Attempt, MfaChallenge
 from functions.common.clock import rfc3339
-from functions.common.context import correlation_id, invocation
+from functions.common.context import correlation_id, invocation, traceparent
 from functions.common.rpc.client import Stub
 from functions.contracts.rpc import accounts_pb2, bills_pb2, providers_pb2
 
 PROVIDER_SECONDS = 60.0
 """How long an instance trusts what it knows of a provider."""
 REVOKED = "REVOKED"
+MANUAL = "manual"
+CODE_REFUSED = "mfa_code_invalid"
 KINDS = {
     Outcome.SUCCESS: accounts_pb2.OUTCOME_KIND_SUCCESS,
     Outcome.ACTION_REQUIRED: accounts_pb2.OUTCOME_KIND_ACTION_REQUIRED,
@@ -38,7 +40,7 @@ class LiveReadsClient:
         request = bills_pb2.RefreshLinksRequest(user_id=user_id, provider_id=provider_id or "")
         if link_id:
             request.link_ids.append(link_id)
-        with invocation(correlation_id(), seconds):
+        with invocation(correlation_id(), seconds, traceparent()):
             reply = self._stub.call("RefreshLinks", request, bills_pb2.RefreshLinksReply)
         return [
             LinkResult(LinkId(item.link_id), ProviderId(item.provider_id), _refreshed(item.result))
@@ -56,7 +58,12 @@ class CredentialsClient:
         reply = self._stub.call("Open", request, accounts_pb2.OpenReply)
         return {
             LinkId(item.link_id): OpenedAccount(
-                ProviderId(item.provider_id), dict(item.params), item.username, item.password
+                ProviderId(item.provider_id),
+                dict(item.params),
+                item.username,
+                item.password,
+                item.mfa_code,
+                item.mfa_reference,
             )
             for item in reply.items
         }
@@ -83,6 +90,7 @@ class ProvidersClient:
             time_zone=reply.time_zone,
             adapter=reply.adapter,
             base_url=reply.base_url,
+            deactivated=reply.deactivated,
             health=reply.health.state,
         )
         self._known[provider_id] = (self._now() + PROVIDER_SECONDS, provider)
@@ -99,9 +107,20 @@ class AccountsClient:
         self._stub = stub
 
     def linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]:
+        """Without those that files alone feed: there is nobody to ask."""
         request = accounts_pb2.GetLinkedAccountsRequest(user_id=user_id)
         reply = self._stub.call("GetLinkedAccounts", request, accounts_pb2.GetLinkedAccountsReply)
-        return {LinkId(item.link_id): ProviderId(item.provider_id) for item in reply.items if item.state != REVOKED}
+        return {
+            LinkId(item.link_id): ProviderId(item.provider_id)
+            for item in reply.items
+            if item.state != REVOKED and item.kind != MANUAL
+        }
+
+    def record_started(self, user_id: UserId, link_id: LinkId, at: datetime) -> None:
+        request = accounts_pb2.RecordOutcomeRequest(
+            user_id=user_id, link_id=link_id, kind=accounts_pb2.OUTCOME_KIND_STARTED, attempted_at=rfc3339(at)
+        )
+        self._stub.call("RecordOutcome", request, accounts_pb2.LinkedAccount)
 
     def record_outcome(self, link: Link, attempt: Attempt) -> None:
         request = accounts_pb2.RecordOutcomeRequest(
@@ -111,8 +130,18 @@ class AccountsClient:
             code=attempt.error_code,
             attempted_at=rfc3339(attempt.began),
             bill_count=link.bill_count if attempt.outcome is Outcome.SUCCESS else 0,
+            retry_after_seconds=attempt.retry_after,
         )
+        if attempt.mfa:
+            request.kind = accounts_pb2.OUTCOME_KIND_MFA_REQUIRED
+            request.mfa.CopyFrom(_challenge(attempt.mfa))
+            request.code = CODE_REFUSED if attempt.mfa.code_refused else attempt.error_code
         self._stub.call("RecordOutcome", request, accounts_pb2.LinkedAccount)
+
+
+def _challenge(mfa: MfaChallenge) -> accounts_pb2.MfaChallenge:
+    expires_at = rfc3339(mfa.expires_at) if mfa.expires_at else ""
+    return accounts_pb2.MfaChallenge(methods=mfa.methods, expires_at=expires_at, reference=mfa.reference)
 
 
 def _refreshed(result: bills_pb2.RefreshLinkReply) -> Refreshed:

@@ -249,6 +249,8 @@ class Provider:
     time_zone: str
     adapter: str
     base_url: str
+    deactivated: bool = False
+    """An administrator took it out of service: it is not called."""
     health: str = ""
     """up, degraded or down, as the registry said last; empty: unknown."""
 

@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from functions.bill_aggregation_service.adapters.base import (
     Access,
+    MfaRequired,
     NeedsAction,
+    ProviderDeactivated,
     ProviderError,
     ProviderMisconfigured,
     ProviderTimeout,
@@ -25,7 +28,7 @@ from functions.bill_aggregation_service.model import (
     ProviderId,
     UserId,
 )
-from functions.bill_aggregation_service.upsert import Attempt
+from functions.bill_aggregation_service.upsert import MANUAL, Attempt, MfaChallenge
 from functions.common import logs
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
@@ -48,6 +51,8 @@ class OpenedAccount:
     params: Mapping[str, str] = field(repr=False)
     username: str = field(repr=False)
     password: str = field(repr=False)
+    mfa_code: str = field(default="", repr=False)
+    mfa_reference: str = field(default="", repr=False)
 
 
 class Credentials(Protocol):
@@ -60,6 +65,10 @@ class Providers(Protocol):
 
 class Accounts(Protocol):
     def linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]: ...
+
+    def record_started(self, user_id: UserId, link_id: LinkId, at: datetime) -> None:
+        """The utility is about to be asked for the first time."""
+        ...
 
     def record_outcome(self, link: Link, attempt: Attempt) -> None: ...
 
@@ -151,7 +160,9 @@ class Refresher:
         return {link_id: _result(link_id, futures[link_id]) if link_id in futures else missing for link_id in link_ids}
 
     def _refresh(self, user_id: UserId, link_id: LinkId, account: OpenedAccount) -> Refreshed:
-        attempt = self._attempt(account)
+        attempt = self._attempt(user_id, link_id, account)
+        if attempt.provider.adapter == MANUAL:
+            return Refreshed(attempt.outcome)  # files feed it: nothing was asked, nothing has changed
         saved, events = keep(self.store, self.clock, user_id, link_id, attempt, self.sleep)
         self.cache.bump(user_id, CACHE_SPACE)
         self.outbox.send(events)
@@ -173,29 +184,54 @@ class Refresher:
             attempt.outcome, attempt.error_code, attempt.retryable, saved.created, saved.updated, saved.unchanged
         )
 
-    def _attempt(self, account: OpenedAccount) -> Attempt:
+    def _attempt(self, user_id: UserId, link_id: LinkId, account: OpenedAccount) -> Attempt:
         began = self.clock.now()
         provider = _unknown(account.provider_id)
         try:
             provider = self._provider(account.provider_id)
+            if provider.adapter == MANUAL:
+                return Attempt(began, Outcome.SUCCESS, provider)
             seconds = min(self.fetch_seconds, remaining_seconds() - RESERVED_SECONDS)
             if seconds <= 0:
                 raise ProviderTimeout("no time was left to ask")
-            access = Access(provider, account.params, account.username, account.password)
-            return Attempt(began, Outcome.SUCCESS, provider, self.fetch(access, seconds))
+            self._tell_started(user_id, link_id, began)
+            return Attempt(began, Outcome.SUCCESS, provider, self.fetch(_access(provider, account), seconds))
         except ProviderError as error:
             log.warning(
                 "provider_failed",
                 extra=logs.fields(provider_id=account.provider_id, code=error.code, detail=str(error)),
             )
-            outcome = Outcome.ACTION_REQUIRED if isinstance(error, NeedsAction) else Outcome.FAILED
-            return Attempt(began, outcome, provider, (), error.code, error.retryable)
+            return self._failed_attempt(began, provider, error)
 
     def _provider(self, provider_id: ProviderId) -> Provider:
+        """Raises ProviderError for one that is not to be called."""
         try:
-            return self.providers.get(provider_id)
+            provider = self.providers.get(provider_id)
         except NotFound as error:
             raise ProviderMisconfigured("not in the registry") from error
+        if provider.deactivated:
+            raise ProviderDeactivated
+        return provider
+
+    def _tell_started(self, user_id: UserId, link_id: LinkId, began: datetime) -> None:
+        """Before the first attempt at a link, and never again: whoever waits for it sees that something happens."""
+        link = self.store.link(user_id, link_id)
+        if link is not None and (link.attempted_at or link.gone):
+            return
+        try:
+            self.accounts.record_started(user_id, link_id, began)
+        except AppError as error:
+            log.warning("start_not_recorded", extra=logs.fields(link_id=link_id, code=error.code))
+
+    def _failed_attempt(self, began: datetime, provider: Provider, error: ProviderError) -> Attempt:
+        outcome = Outcome.ACTION_REQUIRED if isinstance(error, NeedsAction) else Outcome.FAILED
+        mfa = None
+        if isinstance(error, MfaRequired):
+            expires_at = self.clock.now() + timedelta(seconds=error.expires_in) if error.expires_in else None
+            mfa = MfaChallenge(error.methods, error.reference, expires_at, error.code_refused)
+        return Attempt(
+            began, outcome, provider, (), error.code, error.retryable, retry_after=error.retry_after, mfa=mfa
+        )
 
     def _record(self, link: Link, attempt: Attempt) -> None:
         try:
@@ -220,6 +256,10 @@ def _result(link_id: LinkId, future: "Future[Refreshed]") -> Refreshed:
 
 def _failed(error: AppError) -> Refreshed:
     return Refreshed(Outcome.FAILED, error.code, retryable=not isinstance(error, NotFound))
+
+
+def _access(provider: Provider, account: OpenedAccount) -> Access:
+    return Access(provider, account.params, account.username, account.password, account.mfa_code, account.mfa_reference)
 
 
 def _unknown(provider_id: ProviderId) -> Provider:

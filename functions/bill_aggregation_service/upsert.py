@@ -6,7 +6,7 @@ ends in the same bills.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from functions.bill_aggregation_service.bill_events import created_event, paid_event, updated_event
@@ -31,6 +31,15 @@ MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True)
+class MfaChallenge:
+    methods: tuple[str, ...]
+    reference: str = field(repr=False)
+    expires_at: datetime | None
+    code_refused: bool = False
+    """There was an answer already, and it was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try to read a link's bills. A failed one has an error code and no bills."""
 
@@ -41,6 +50,10 @@ class Attempt:
     error_code: str = ""
     retryable: bool = False
     source: Source = Source.API
+    retry_after: int = 0
+    """Seconds after which the utility wants to be asked again; 0 when it did not say."""
+    mfa: MfaChallenge | None = None
+    """What the utility wants to be answered before it shows any bill."""
 
 
 @dataclass(frozen=True, slots=True)

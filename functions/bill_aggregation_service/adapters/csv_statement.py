@@ -1,6 +1,9 @@
 """Providers that give statements as CSV (RFC 4180), one row per line item.
 
 GET {base}/statements.csv?account=   HTTP Basic; dates are DD/MM/YYYY, amounts have grouped thousands: "1,865.45"
+
+A challenge is one line, "ERROR 401: MFA REQUIRED token=… methods=sms,email expires=300", answered by the same request
+with the headers X-MFA-Token and X-MFA-Code. Some files hold everything twice: a statement's rows then come again.
 """
 
 import csv
@@ -10,8 +13,16 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
-from functions.bill_aggregation_service.adapters.base import Access, HttpClient, parsing
-from functions.bill_aggregation_service.adapters.http_client import basic
+from functions.bill_aggregation_service.adapters.base import (
+    Access,
+    BadCredentials,
+    HttpClient,
+    MfaRequired,
+    ProviderError,
+    parsing,
+    whole_number,
+)
+from functions.bill_aggregation_service.adapters.http_client import basic, mfa_headers
 from functions.bill_aggregation_service.model import (
     BillContent,
     FetchedBill,
@@ -33,6 +44,7 @@ STATUSES = {
     "DUE": ProviderStatus.UNPAID,
     "PARTIAL": ProviderStatus.PARTIAL,
 }
+CHALLENGE = re.compile(r"ERROR 401: MFA (REQUIRED|CODE INVALID) token=(\S+) methods=(\S+) expires=(\d+)\s*", re.ASCII)
 Row = dict[str, str]
 
 
@@ -41,11 +53,22 @@ class CsvStatementAdapter:
         self._http = http
 
     def fetch(self, access: Access) -> Sequence[FetchedBill]:
-        headers = {"Accept": "text/csv", **basic(access.username, access.password)}
-        answer = self._http.get("/statements.csv", query={"account": access.account_number}, headers=headers)
+        headers = {"Accept": "text/csv", **basic(access.username, access.password), **mfa_headers(access)}
+        try:
+            answer = self._http.get("/statements.csv", query={"account": access.account_number}, headers=headers)
+        except BadCredentials as refused:
+            raise _reason(refused) from None
         with parsing("statements"):
             statements = _statements(answer.decode("utf-8-sig"))
             return [FetchedBill(_content(rows, access.service_type)) for rows in statements]
+
+
+def _reason(refused: BadCredentials) -> ProviderError:
+    told = CHALLENGE.fullmatch(refused.refusal.body.decode("ascii", "replace")) if refused.refusal else None
+    if told is None:
+        return refused
+    why, token, methods, expires = told.groups()
+    return MfaRequired(methods.split(","), token, expires_in=whole_number(expires), code_refused=why == "CODE INVALID")
 
 
 def _statements(text: str) -> Sequence[Sequence[Row]]:
@@ -59,7 +82,21 @@ def _statements(text: str) -> Sequence[Sequence[Row]]:
             statements.setdefault(row["Statement No"], []).append(row)
     except csv.Error as error:
         raise ValueError("this is no CSV") from error
-    return list(statements.values())
+    return [_once(rows) for rows in statements.values()]
+
+
+def _once(rows: Sequence[Row]) -> Sequence[Row]:
+    """Without the second half, when it says the same as the first and the total is that of one half."""
+    half = len(rows) // 2
+    first, second = rows[:half], rows[half:]
+    if [_spaced(row) for row in first] != [_spaced(row) for row in second]:
+        return rows
+    total = _number(rows[0]["Statement Total"])
+    return rows if sum(_number(row["Amount"]) for row in rows) == total else first
+
+
+def _spaced(row: Row) -> Row:
+    return {name: " ".join(value.split()) for name, value in row.items()}
 
 
 def _content(rows: Sequence[Row], service_type: str) -> BillContent:

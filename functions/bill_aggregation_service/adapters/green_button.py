@@ -1,6 +1,7 @@
 """Utilities that give Green Button data: an Atom feed of NAESB ESPI resources, in which each UsageSummary is a bill.
 
-    GET {base}/greenbutton/{account}   HTTP Basic
+    GET {base}/greenbutton/{account}   HTTP Basic; a 401 with X-MFA-Token, X-MFA-Methods and X-MFA-Expires-In is a
+                                       challenge, answered by the same request with X-MFA-Token and X-MFA-Code
 
 Amounts are in 1e-5 of the currency, the currency is its ISO 4217 number, times are epoch seconds (some utilities:
 milliseconds). There is no due date and no bill number: the last part of the entry's self link takes its place. Names
@@ -18,8 +19,16 @@ from zoneinfo import ZoneInfo
 
 from defusedxml.ElementTree import fromstring
 
-from functions.bill_aggregation_service.adapters.base import Access, HttpClient, parsing
-from functions.bill_aggregation_service.adapters.http_client import basic
+from functions.bill_aggregation_service.adapters.base import (
+    Access,
+    BadCredentials,
+    HttpClient,
+    MfaRequired,
+    Refusal,
+    parsing,
+    whole_number,
+)
+from functions.bill_aggregation_service.adapters.http_client import basic, mfa_headers
 from functions.bill_aggregation_service.model import (
     BillContent,
     FetchedBill,
@@ -55,11 +64,25 @@ class GreenButtonAdapter:
         self._http = http
 
     def fetch(self, access: Access) -> Sequence[FetchedBill]:
-        headers = {"Accept": "application/atom+xml", **basic(access.username, access.password)}
-        answer = self._http.get(f"/greenbutton/{quote(access.account_number, safe='')}", headers=headers)
+        headers = {"Accept": "application/atom+xml", **basic(access.username, access.password), **mfa_headers(access)}
+        try:
+            answer = self._http.get(f"/greenbutton/{quote(access.account_number, safe='')}", headers=headers)
+        except BadCredentials as refused:
+            if refused.refusal and refused.refusal.header("X-MFA-Token"):
+                raise _challenge(refused.refusal) from None
+            raise
         defaults = Defaults(access.provider.currency, zone_of(access.provider.time_zone), access.service_type)
         with parsing("feed"):
             return list(read_feed(answer, defaults))
+
+
+def _challenge(refusal: Refusal) -> MfaRequired:
+    return MfaRequired(
+        refusal.header("X-MFA-Methods").split(","),
+        refusal.header("X-MFA-Token"),
+        expires_in=whole_number(refusal.header("X-MFA-Expires-In")),
+        code_refused=refusal.header("X-MFA-Error") == "invalid_code",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 from functions.bill_aggregation_service.adapters.base import (
+    Access,
     AccountUnknown,
     BadCredentials,
     ConsentExpired,
@@ -26,6 +27,7 @@ from functions.bill_aggregation_service.adapters.base import (
     whole_number,
 )
 from functions.bill_aggregation_service.adapters.connection import UtilityConnection
+from functions.common.context import TRACE_HEADER, traceparent
 from functions.common.egress import Refused, Resolve, Target, parsed
 
 MAX_BODY_BYTES = 10_000_000
@@ -83,7 +85,7 @@ class UtilityClient:
     def _send(self, method: str, path: str, body: bytes | None, headers: Headers) -> bytes:
         self._call_ends = self._now() + min(self._call_seconds, self._left())
         # Compressed answers are refused: nothing a utility sends can grow after it was counted.
-        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", TRACE_HEADER: traceparent(), **headers}
         try:
             return self._exchange(method, path, body, sent)
         except TimeoutError:
@@ -135,6 +137,13 @@ def checked_target(base_url: str, sandbox_origin: str) -> Target:
 def basic(username: str, password: str) -> dict[str, str]:
     """RFC 7617, in UTF-8."""
     return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+def mfa_headers(access: Access) -> dict[str, str]:
+    """The user's answer to a challenge, for utilities that take it in headers."""
+    if not access.mfa_code:
+        return {}
+    return {"X-MFA-Token": access.mfa_reference, "X-MFA-Code": access.mfa_code}
 
 
 def _path(base_url: str) -> str:
