@@ -1,7 +1,9 @@
 """Deploy: build → signing key → sender of mails → `sam deploy` → migrate. The same steps on every target."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -23,24 +25,25 @@ def deploy(settings: Settings) -> None:
     """Everything, from the sources to a migrated stack. Raises Failure, saying what to do, at the step that fails."""
     with build.one_at_a_time():
         build.build(settings)
-        release(settings)
+        release(settings, dict(settings.rpc_parameters))
     migrate(settings)
     say(f"deployed: {stack.api_url(settings)}")
 
 
-def release(settings: Settings) -> None:
-    """What is built, with the keys and the sender as they stand now. Within `build.one_at_a_time`."""
+def release(settings: Settings, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """What is built, with the keys and the sender as they stand now. Within `build.one_at_a_time`. `more`: parameters
+    that are set even to nothing, where others keep the value that the stack has."""
     with step(f"signing key of stage {settings.stage}"):
         key = signing_key.ensure(settings)
     with step("sender of mails"):
         sender = mail.ensure_sender(settings)
-    _sam_deploy(settings, _parameters(settings, key, sender))
+    _sam_deploy(settings, {**_parameters(settings, key, sender), **more})
 
 
 def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) -> dict[str, str]:
-    """The template's parameters; those without a value here keep the template's default."""
+    """The template's parameters; those without a value here keep the stack's value, or the template's default."""
     seen = target.seen_by_functions(settings)
-    return {
+    values = {
         "Stage": settings.stage,
         "CacheUrl": seen.cache_url,
         "Jwks": key.jwks,
@@ -52,8 +55,8 @@ def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) ->
         "SandboxOrigin": seen.origin,
         "CorsOrigins": os.environ.get("CORS_ORIGINS", ""),
         "LogLevel": os.environ.get("LOG_LEVEL", ""),
-        **dict(settings.rpc_parameters),
     }
+    return {name: value for name, value in values.items() if value}
 
 
 def _sam_deploy(settings: Settings, parameters: dict[str, str]) -> None:
@@ -64,7 +67,7 @@ def _sam_deploy(settings: Settings, parameters: dict[str, str]) -> None:
     # by name: SAM looks for its settings beside the template, which is the built one
     command += ["--config-file", str(ROOT / "samconfig.toml"), "--template-file", str(build.BUILT)]
     command += ["--no-progressbar", "--parameter-overrides"]
-    command += [f"{name}={_quoted(value)}" for name, value in parameters.items() if value and name in known]
+    command += [f"{name}={_quoted(value)}" for name, value in parameters.items() if name in known]
     run.run(
         f"deploying {settings.stack_name} to {settings.target}",
         command,

@@ -34,7 +34,7 @@ class Settings:
     endpoint: str  # of the engine, without a slash at the end; "" on AWS
     cache_url: str  # of the cache as seen from here; "" on AWS, where the template makes one
     run_dir: Path  # process files, logs, the engine's state
-    # of the template: which RPCs travel otherwise than by Lambda, and the call token that they show
+    # of the template: which RPCs travel otherwise than by Lambda, and the call token that they show; none is empty
     rpc_parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     grpcio: bool = False  # whether callers' artefacts hold grpcio although no target needs it
 
@@ -94,19 +94,17 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _rpc_parameters(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The template's parameters that say how RPCs travel, as far as they are given."""
+    """The template's parameters that say how RPCs travel; "" is by Lambda, without a token."""
     from functions.common.rpc.client import target_of
 
-    given = []
-    for name in (*RPC_SERVICES, "Token", "CaFile"):
-        variable = "RPC_CA_FILE" if name == "CaFile" else f"RPC_{name.upper()}"
-        value = environ.get(variable, "")
+    variables = {f"Rpc{name}": f"RPC_{name.upper()}" for name in RPC_SERVICES}
+    for variable in variables.values():
         try:
-            _ = target_of(value) if value and name in RPC_SERVICES else None
+            _ = target_of(environ[variable]) if environ.get(variable) else None
         except ValueError as error:
             raise Failure(f"{variable}: {error}") from None
-        given += [(f"Rpc{name}", value)] if value else []
-    return tuple(given)
+    variables |= {"RpcToken": "RPC_TOKEN", "RpcCaFile": "RPC_CA_FILE"}
+    return tuple((name, environ.get(variable, "")) for name, variable in variables.items())
 
 
 def _url(environ: Mapping[str, str], name: str, default: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.common.settings import SettingsError
-from infra import artefacts, grpc_platform, stack, target
+from infra import artefacts, deploy, grpc_platform, signing_key, stack, target
 from infra.console import Failure
 from infra.grpc_server import ServerSettings
 from infra.settings import load
@@ -134,11 +134,31 @@ def test_a_servicer_that_lacks_a_setting_is_a_failure_that_names_it(monkeypatch:
 def test_a_target_becomes_a_parameter_of_the_template_and_brings_grpcio() -> None:
     settings = load({"RPC_PROVIDERS": "grpc://127.0.0.1:50051", "RPC_TOKEN": TOKEN, "RPC_CA_FILE": "/opt/ca.pem"})
 
-    assert dict(settings.rpc_parameters) == {
+    assert {name: value for name, value in settings.rpc_parameters if value} == {
         "RpcProviders": "grpc://127.0.0.1:50051", "RpcToken": TOKEN, "RpcCaFile": "/opt/ca.pem",
     }  # fmt: skip
     assert settings.with_grpcio
     assert TOKEN not in repr(settings)
+
+
+def test_a_deploy_without_targets_takes_the_earlier_ones_back_and_a_rotation_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed: list[dict[str, str]] = []
+    monkeypatch.setattr(deploy.build, "build", lambda settings: None)
+    monkeypatch.setattr(deploy.signing_key, "ensure", lambda settings: signing_key.SigningKey("key", "{}"))
+    monkeypatch.setattr(deploy.mail, "ensure_sender", lambda settings: "")
+    monkeypatch.setattr(deploy.target, "seen_by_functions", lambda settings: target.Seen("", ""))
+    monkeypatch.setattr(deploy, "_sam_deploy", lambda settings, parameters: passed.append(parameters))
+    monkeypatch.setattr(deploy, "migrate", lambda settings: None)
+    monkeypatch.setattr(deploy.stack, "api_url", lambda settings: "")
+
+    deploy.deploy(load({"RPC_BILLS": "grpc://127.0.0.1:1"}))
+    deploy.deploy(load({}))
+    deploy.release(load({}))
+
+    assert [parameters.get("RpcBills") for parameters in passed] == ["grpc://127.0.0.1:1", "", None]
+    assert "CorsOrigins" not in passed[0], "what is not given keeps its value"
 
 
 @pytest.mark.parametrize(
