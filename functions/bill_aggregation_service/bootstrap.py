@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from functions.bill_aggregation_service.imports import Importer
     from functions.bill_aggregation_service.personal import PersonalData
     from functions.bill_aggregation_service.projection import Projection
+    from functions.bill_aggregation_service.protection import HealthReports, Protection
     from functions.bill_aggregation_service.refresh import Refresher
     from functions.bill_aggregation_service.service import Bills, LiveReads
     from functions.bill_aggregation_service.table import BillTable
@@ -67,6 +68,18 @@ class RefreshSettings:
     """Of all calls that reading one account takes."""
     sandbox_origin: str = ""
     """The one origin that may be plain http, e.g. http://localhost:4566."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionSettings:
+    """BillRpc (ADR 15)."""
+
+    provider_places: int = 16
+    """Calls under way to one utility at a time, from all workers; 0: any number."""
+    provider_per_minute: int = 0
+    """Calls begun at one utility; 0: any number."""
+    breaker_window_seconds: int = 60
+    breaker_pause_seconds: int = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,17 +169,33 @@ def refresher() -> "Refresher":
     accounts = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
     credentials = accounts_pb2.DESCRIPTOR.services_by_name["Credentials"]
     providers = providers_pb2.DESCRIPTOR.services_by_name["Providers"]
+    registry = ProvidersClient(Stub(providers, channel_to(settings.rpc_providers)))
     return Refresher(
         store=table(),
         credentials=CredentialsClient(Stub(credentials, channel_to(settings.rpc_credentials))),
-        providers=ProvidersClient(Stub(providers, channel_to(settings.rpc_providers))),
+        providers=registry,
         accounts=AccountsClient(Stub(accounts, channel_to(settings.rpc_accounts))),
         fetch=Utilities(partial(connect, settings)).fetch,
         outbox=outbox(),
         cache=answer_cache(),
         clock=SystemClock(),
         fetch_seconds=settings.fetch_timeout_seconds,
+        guard=protection(registry, settings.provider_timeout_seconds).guard,
     )
+
+
+def protection(reports: "HealthReports", call_seconds: float) -> "Protection":
+    from functions.bill_aggregation_service.breaker import Breaker, Limits
+    from functions.bill_aggregation_service.protection import Protection
+
+    settings = load(ProtectionSettings, os.environ)
+    limits = Limits(
+        places=settings.provider_places,
+        per_minute=settings.provider_per_minute,
+        window_ms=settings.breaker_window_seconds * 1000,
+        first_pause_ms=settings.breaker_pause_seconds * 1000,
+    )
+    return Protection(Breaker(answer_cache(), limits), reports, SystemClock(), fair_seconds=call_seconds)
 
 
 def connect(settings: RefreshSettings, base_url: str, seconds: float) -> "Connection":

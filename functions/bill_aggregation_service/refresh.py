@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -98,6 +99,25 @@ class LinkResult:
     refreshed: Refreshed
 
 
+class Guard(Protocol):
+    """What stands before a utility (`protection.py`): it may wait for a place, or raise ProviderError."""
+
+    def __call__(
+        self, provider: Provider, link_id: LinkId, seconds: float, fetch: Callable[[float], Sequence[FetchedBill]]
+    ) -> Sequence[FetchedBill]:
+        """What `fetch` answers; it is given what is then left of `seconds`."""
+        ...
+
+
+def unguarded(
+    provider: Provider,  # noqa: ARG001
+    link_id: LinkId,  # noqa: ARG001
+    seconds: float,
+    fetch: Callable[[float], Sequence[FetchedBill]],
+) -> Sequence[FetchedBill]:
+    return fetch(seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Refresher:
     store: LinkStore
@@ -110,6 +130,7 @@ class Refresher:
     cache: AnswerCache
     clock: Clock
     fetch_seconds: float
+    guard: Guard = unguarded
     sleep: Callable[[float], None] = time.sleep
 
     def refresh_link(self, user_id: UserId, link_id: LinkId) -> Refreshed:
@@ -195,7 +216,8 @@ class Refresher:
             if seconds <= 0:
                 raise ProviderTimeout("no time was left to ask")
             self._tell_started(user_id, link_id, began)
-            return Attempt(began, Outcome.SUCCESS, provider, self.fetch(_access(provider, account), seconds))
+            fetch = partial(self.fetch, _access(provider, account))
+            return Attempt(began, Outcome.SUCCESS, provider, self.guard(provider, link_id, seconds, fetch))
         except ProviderError as error:
             log.warning(
                 "provider_failed",
