@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from functions.bill_aggregation_service.adapters.base import Access, Headers
@@ -203,13 +203,18 @@ class FakeServices:
     providers: dict[ProviderId, Provider] = field(default_factory=lambda: {PROVIDER.provider_id: PROVIDER})
     broken: dict[str, AppError] = field(default_factory=dict)
     outcomes: list[tuple[Link, Attempt]] = field(default_factory=list)
+    started: list[tuple[LinkId, datetime]] = field(default_factory=list)
+    mfa: tuple[str, str] = ("", "")
+    """The user's code, and what it answers."""
     vanished: set[LinkId] = field(default_factory=set)
     """Still listed, but unlinked when their credentials are asked for."""
 
     def open(self, user_id: UserId, link_ids: Collection[LinkId]) -> Mapping[LinkId, OpenedAccount]:
         self._check("open")
         return {
-            link_id: OpenedAccount(self.accounts[link_id], {"account_number": "NP-10024817"}, "good", "s3cret")
+            link_id: OpenedAccount(
+                self.accounts[link_id], {"account_number": "NP-10024817"}, "good", "s3cret", *self.mfa
+            )
             for link_id in link_ids
             if link_id in self.accounts and link_id not in self.vanished
         }
@@ -221,6 +226,10 @@ class FakeServices:
     def linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]:
         self._check("linked")
         return self.accounts
+
+    def record_started(self, user_id: UserId, link_id: LinkId, at: datetime) -> None:
+        self._check("record_started")
+        self.started.append((link_id, at))
 
     def record_outcome(self, link: Link, attempt: Attempt) -> None:
         self._check("record_outcome")

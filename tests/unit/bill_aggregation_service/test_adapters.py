@@ -80,7 +80,7 @@ class TestOAuthJson:
 
         (_, path, _, headers), first, second = http.asked
         assert (path, headers["Authorization"]) == ("/oauth/token", BASIC_GOOD)
-        assert http.bodies == [b"grant_type=client_credentials"]
+        assert http.bodies == [b"grant_type=client_credentials&scope=bills%3ANP%2F1+2"]
         assert first[1] == "/v1/accounts/NP%2F1%202/bills"
         assert first[3]["Authorization"] == "Bearer tok"
         assert (first[2], second[2]) == ({}, {"cursor": "eyJuZXh0IjoiMiJ9"})

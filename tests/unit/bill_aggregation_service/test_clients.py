@@ -1,12 +1,13 @@
 """What the aggregator asks of other services, and how it reads their answers."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from functions.bill_aggregation_service.clients import AccountsClient, CredentialsClient, ProvidersClient
 from functions.bill_aggregation_service.model import Link, LinkId, Outcome, ProviderId
-from functions.bill_aggregation_service.upsert import Attempt
+from functions.bill_aggregation_service.upsert import Attempt, MfaChallenge
 from functions.common.clock import rfc3339
 from functions.common.errors import NotFound
 from functions.common.rpc.client import Stub
@@ -29,7 +30,13 @@ class Servicer:
 
     def Open(self, request: accounts_pb2.OpenRequest, context: object) -> accounts_pb2.OpenReply:
         opened = accounts_pb2.OpenedAccount(
-            link_id=request.link_ids[0], provider_id="prv_x", params={"a": "1"}, username="jane", password="s3cret"
+            link_id=request.link_ids[0],
+            provider_id="prv_x",
+            params={"a": "1"},
+            username="jane",
+            password="s3cret",
+            mfa_code="246810",
+            mfa_reference="ref-1",
         )
         return accounts_pb2.OpenReply(items=[opened])
 
@@ -52,6 +59,7 @@ class Servicer:
         items = [
             accounts_pb2.LinkedAccount(link_id=LINK, provider_id="prv_x", state="ACTIVE"),
             accounts_pb2.LinkedAccount(link_id=OTHER_LINK, provider_id="prv_x", state="REVOKED"),
+            accounts_pb2.LinkedAccount(link_id="lnk_files", provider_id="prv_y", state="ACTIVE", kind="manual"),
         ]
         return accounts_pb2.GetLinkedAccountsReply(items=items)
 
@@ -75,7 +83,8 @@ def test_credentials(servicer: Servicer) -> None:
 
     assert list(opened) == [LINK]
     assert (opened[LINK].username, opened[LINK].password, opened[LINK].params) == ("jane", "s3cret", {"a": "1"})
-    assert "s3cret" not in repr(opened)
+    assert (opened[LINK].mfa_code, opened[LINK].mfa_reference) == ("246810", "ref-1")
+    assert not {"s3cret", "246810", "ref-1"} & set(re.findall(r"[\w-]+", repr(opened)))
 
 
 def test_after_a_report_of_health_the_registry_is_asked_anew(servicer: Servicer) -> None:
@@ -103,7 +112,7 @@ def test_a_provider_is_asked_for_once_a_minute(servicer: Servicer) -> None:
         providers.get(ProviderId("prv_y"))
 
 
-def test_linked_leaves_out_what_is_unlinked(servicer: Servicer) -> None:
+def test_linked_leaves_out_what_is_unlinked_and_what_files_feed(servicer: Servicer) -> None:
     assert AccountsClient(stub(servicer, "Accounts")).linked(USER) == {LinkId(LINK): ProviderId("prv_x")}
 
 
@@ -123,3 +132,25 @@ def test_record_outcome(servicer: Servicer, outcome: Outcome, kind: int, count: 
     (sent,) = servicer.recorded
     assert (sent.user_id, sent.link_id, sent.kind, sent.code) == (USER, LINK, kind, "why")
     assert (sent.attempted_at, sent.bill_count) == ("2026-03-15T00:00:00.000Z", count)
+
+
+def test_the_first_attempt_and_what_a_utility_wants(servicer: Servicer) -> None:
+    accounts = AccountsClient(stub(servicer, "Accounts"))
+    began = datetime(2026, 3, 15, tzinfo=UTC)
+    link = Link(user_id=USER, link_id=LINK)
+    plain = MfaChallenge(("email", "sms"), "ref-1", datetime(2026, 3, 15, 0, 5, tzinfo=UTC))
+    wrong = MfaChallenge(("sms",), "ref-2", None, code_refused=True)
+
+    accounts.record_started(USER, LINK, began)
+    for mfa in (plain, wrong):
+        accounts.record_outcome(link, Attempt(began, Outcome.ACTION_REQUIRED, PROVIDER, (), "mfa_required", mfa=mfa))
+    accounts.record_outcome(link, Attempt(began, Outcome.FAILED, PROVIDER, (), "provider_throttled", retry_after=120))
+
+    started, first, second, throttled = servicer.recorded
+    assert (started.kind, started.link_id) == (accounts_pb2.OUTCOME_KIND_STARTED, LINK)
+    assert started.attempted_at == "2026-03-15T00:00:00.000Z"
+    assert (first.kind, first.code) == (accounts_pb2.OUTCOME_KIND_MFA_REQUIRED, "mfa_required")
+    assert (list(first.mfa.methods), first.mfa.reference) == (["email", "sms"], "ref-1")
+    assert first.mfa.expires_at == "2026-03-15T00:05:00.000Z"
+    assert (second.code, second.mfa.expires_at) == ("mfa_code_invalid", "")
+    assert (throttled.retry_after_seconds, throttled.HasField("mfa")) == (120, False)

@@ -8,9 +8,26 @@ from datetime import timedelta
 
 import pytest
 
-from functions.bill_aggregation_service.adapters.base import Access, BadCredentials, ProviderDown
-from functions.bill_aggregation_service.model import FetchedBill, Link, LinkId, Outcome, ProviderId
+from functions.bill_aggregation_service.adapters.base import (
+    Access,
+    BadCredentials,
+    MfaRequired,
+    ProviderDown,
+    ProviderMalformed,
+    ProviderThrottled,
+)
+from functions.bill_aggregation_service.listing import SourceError
+from functions.bill_aggregation_service.model import (
+    Criteria,
+    FetchedBill,
+    Freshness,
+    Link,
+    LinkId,
+    Outcome,
+    ProviderId,
+)
 from functions.bill_aggregation_service.refresh import Refreshed
+from functions.bill_aggregation_service.upsert import MfaChallenge
 from functions.common.context import invocation
 from functions.common.errors import NotFound, Unavailable
 from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER, World, fetched
@@ -183,6 +200,107 @@ def test_a_late_failure_does_not_hide_a_newer_success(world: World) -> None:
 
 def all_at_once(world: World, seconds: float = 5.0) -> dict[LinkId, Refreshed]:
     return {one.link_id: one.refreshed for one in world.refresher.refresh_links(USER, (), None, seconds)}
+
+
+class TestFirstAttempt:
+    def test_is_told_before_it_begins_and_once(self, world: World) -> None:
+        seen: list[int] = []
+
+        def looking(_: Access) -> Sequence[FetchedBill]:
+            seen.append(len(world.services.started))
+            raise ProviderDown
+
+        world.answers = [looking]
+        began = world.clock.now()
+        world.refresher.refresh_link(USER, LINK)
+        world.clock.advance(timedelta(hours=1))
+        world.refresher.refresh_link(USER, LINK)
+
+        assert world.services.started == [(LINK, began)]
+        assert seen == [1, 1]
+
+    def test_of_a_link_that_events_have_told_of(self, world: World) -> None:
+        world.answers = [[]]
+        world.projection.project_link(USER, LINK, PROVIDER.provider_id, "PENDING", "", 1)
+
+        world.refresher.refresh_link(USER, LINK)
+
+        assert len(world.services.started) == 1
+
+    def test_that_cannot_be_told_is_made_all_the_same(self, world: World) -> None:
+        world.answers = [[fetched()]]
+        world.services.broken["record_started"] = Unavailable("down")
+
+        assert world.refresher.refresh_link(USER, LINK).created == 1
+
+
+class TestCodes:
+    def test_a_challenge_is_kept_for_the_user_to_answer(self, world: World) -> None:
+        world.answers = [MfaRequired(["SMS ", "pigeon", "email"], "ref-1", expires_in=300)]
+
+        done = world.refresher.refresh_link(USER, LINK)
+
+        assert done == Refreshed(Outcome.ACTION_REQUIRED, "mfa_required")
+        ((_, attempt),) = world.services.outcomes
+        expires_at = world.clock.now() + timedelta(seconds=300)
+        assert attempt.mfa == MfaChallenge(("email", "sms"), "ref-1", expires_at)
+        assert "ref-1" not in repr(attempt)
+
+    def test_one_without_an_end(self, world: World) -> None:
+        world.answers = [MfaRequired(["app"], "ref-1", code_refused=True)]
+
+        world.refresher.refresh_link(USER, LINK)
+
+        assert world.services.outcomes[0][1].mfa == MfaChallenge(("app",), "ref-1", None, code_refused=True)
+
+    def test_sources_say_that_the_user_must_act(self, world: World) -> None:
+        world.answers = [MfaRequired(["app"], "ref-1", code_refused=True)]
+
+        (row,) = world.bills.list_bills(USER, Criteria(), refresh=True).sources
+
+        assert (row.outcome, row.error) == (Freshness.ACTION_REQUIRED, SourceError("mfa_required", False))
+
+    def test_the_answer_goes_to_the_utility(self, world: World) -> None:
+        world.answers = [[]]
+        world.services.mfa = ("246810", "ref-1")
+
+        world.refresher.refresh_link(USER, LINK)
+
+        ((access, _),) = world.accesses
+        assert (access.mfa_code, access.mfa_reference) == ("246810", "ref-1")
+        assert "246810" not in repr(access)
+        assert "ref-1" not in repr(access)
+
+    @pytest.mark.parametrize("reference", ["", "a" * 513, "a\nb", "é"])
+    def test_a_reference_that_cannot_be_kept_is_malformed(self, reference: str) -> None:
+        with pytest.raises(ProviderMalformed):
+            MfaRequired(["sms"], reference)
+
+
+def test_a_wish_to_wait_is_passed_on(world: World) -> None:
+    world.answers = [ProviderThrottled(retry_after=120)]
+
+    done = world.refresher.refresh_link(USER, LINK)
+
+    assert done == Refreshed(Outcome.FAILED, "provider_throttled", True)
+    assert world.services.outcomes[0][1].retry_after == 120
+
+
+def test_a_provider_out_of_service_is_not_called(world: World) -> None:
+    world.services.providers[PROVIDER.provider_id] = replace(PROVIDER, deactivated=True)
+
+    done = world.refresher.refresh_link(USER, LINK)
+
+    assert done == Refreshed(Outcome.FAILED, "provider_deactivated")
+    assert (world.accesses, world.services.started) == ([], [])
+    assert world.services.outcomes[0][1].error_code == "provider_deactivated"
+
+
+def test_a_link_that_files_feed_is_left_alone(world: World) -> None:
+    world.services.providers[PROVIDER.provider_id] = replace(PROVIDER, adapter="manual")
+
+    assert world.refresher.refresh_link(USER, LINK) == Refreshed(Outcome.SUCCESS)
+    assert (world.accesses, world.services.outcomes, world.store.link_writes) == ([], [], 0)
 
 
 class TestAllAtOnce:
