@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.common.settings import SettingsError
-from infra import artefacts, deploy, grpc_platform, signing_key, stack, target
+from infra import artefacts, build, deploy, grpc_platform, mail, signing_key, stack, target
 from infra.console import Failure
 from infra.grpc_server import ServerSettings
 from infra.settings import load
@@ -145,13 +145,13 @@ def test_a_deploy_without_targets_takes_the_earlier_ones_back_and_a_rotation_doe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     passed: list[dict[str, str]] = []
-    monkeypatch.setattr(deploy.build, "build", lambda settings: None)
-    monkeypatch.setattr(deploy.signing_key, "ensure", lambda settings: signing_key.SigningKey("key", "{}"))
-    monkeypatch.setattr(deploy.mail, "ensure_sender", lambda settings: "")
-    monkeypatch.setattr(deploy.target, "seen_by_functions", lambda settings: target.Seen("", ""))
+    monkeypatch.setattr(build, "build", lambda settings: None)
+    monkeypatch.setattr(signing_key, "ensure", lambda settings: signing_key.SigningKey("key", "{}"))
+    monkeypatch.setattr(mail, "ensure_sender", lambda settings: "")
+    monkeypatch.setattr(target, "seen_by_functions", lambda settings: target.Seen("", ""))
     monkeypatch.setattr(deploy, "_sam_deploy", lambda settings, parameters: passed.append(parameters))
     monkeypatch.setattr(deploy, "migrate", lambda settings: None)
-    monkeypatch.setattr(deploy.stack, "api_url", lambda settings: "")
+    monkeypatch.setattr(stack, "api_url", lambda settings: "")
 
     deploy.deploy(load({"RPC_BILLS": "grpc://127.0.0.1:1"}))
     deploy.deploy(load({}))
