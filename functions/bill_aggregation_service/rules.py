@@ -27,7 +27,7 @@ LARGEST_AMOUNT = Decimal(10) ** 12
 """In major units. More is a garbled answer, not a household's bill."""
 LARGEST_MINOR = 10**15
 LARGEST_CONTENT = 150_000
-"""Characters; an item of the table holds 400 KB."""
+"""Bytes; an item of the table holds 400 KB, events and all."""
 YOUNGER_FIELDS = ("assumed", "cancelled")
 """Younger than many a hash that is kept: left out while they say nothing."""
 
@@ -100,7 +100,7 @@ def refusal(content: BillContent) -> str:
     amounts = (content.amount_minor, *(item.amount_minor for item in content.line_items))
     if any(abs(amount) > LARGEST_MINOR for amount in amounts):
         return "amount_out_of_range"
-    return "too_large" if len(canonical_json(content)) > LARGEST_CONTENT else ""
+    return "too_large" if len(canonical_json(content).encode()) > LARGEST_CONTENT else ""
 
 
 def collapse(fetched: Iterable[FetchedBill], link_id: LinkId) -> dict[bytes, FetchedBill]:

@@ -13,16 +13,14 @@ its `edition` on and names the one that it read. A bill's content is kept as the
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 
-from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError
+from pynamodb.exceptions import DoesNotExist
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from functions.bill_aggregation_service.import_table import IMPORTS, import_of
 from functions.bill_aggregation_service.item_table import (
     BILLS,
     LINKS,
@@ -40,30 +38,23 @@ from functions.bill_aggregation_service.item_table import (
 from functions.bill_aggregation_service.keeping import LinkMoved, UserGone
 from functions.bill_aggregation_service.model import Bill, BillKey, Criteria, Link, LinkId, UserId
 from functions.bill_aggregation_service.upsert import Change
-from functions.common.clock import Clock, rfc3339
+from functions.bill_aggregation_service.user_table import UserRows
+from functions.bill_aggregation_service.writing_table import chunks, edition_is, moved, numbered, still
+from functions.common.clock import rfc3339
 from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.personal import GONE, GONE_LIFETIME, Record
-from functions.common.table import ConditionFailed, bind, code_of, translated
+from functions.common.personal import GONE
+from functions.common.table import translated
 
-KINDS = {BILLS: "bills", IMPORTS: "imports", LINKS: "links", VERSIONS: "versions"}
-"""What an export calls them."""
 AFTER_ALL = "~"
 """Sorts behind every character of a sort key."""
-MAX_ACTIONS = 100
 OUTBOX_GRACE = timedelta(seconds=60)
 """As long as the writer itself is given to send its events."""
 PAGE_MARGIN = 25
 FILTERED_PAGE = 250
 """Rows per query where a filter leaves some out."""
-HELD_PAGE = 500
-CONFLICT = ("TransactionConflict", "TransactionConflictException")
 
 
-class BillTable:
-    def __init__(self, table_name: str, clock: Clock) -> None:
-        self._items = bind(Item, table_name)
-        self._clock = clock
-
+class BillTable(UserRows):
     # --- links ---
 
     def link(self, user_id: UserId, link_id: LinkId) -> Link | None:
@@ -109,30 +100,30 @@ class BillTable:
     def save_bill(self, before: Bill, after: Bill) -> Pending:
         """Raises LinkMoved when the bill does not stand as in `before` any more."""
         written = replace(after, edition=before.edition + 1)
-        with _moved():
-            bill_item(written).save(condition=_still(before))
+        with moved():
+            bill_item(written).save(condition=still(before))
         return pending_of(written)
 
     def save(self, before: Link, after: Link, changes: Sequence[Change] = ()) -> Sequence[Pending]:
         """What does not fit one transaction is written in several; the link tells of the attempt with the last."""
-        numbered = [_numbered(change) for change in changes]
-        chunks = list(_chunks(numbered)) or [()]
+        written_changes = [numbered(change) for change in changes]
+        parts = list(chunks(written_changes)) or [()]
         written = before
-        for number, chunk in enumerate(chunks, 1):
-            created = sum(change.before is None for change in chunk)
+        for number, part in enumerate(parts, 1):
+            created = sum(change.before is None for change in part)
             halfway = replace(
                 before, provider_id=after.provider_id, bill_count=written.bill_count + created, answer_digest=""
             )
-            following = replace(after if number == len(chunks) else halfway, revision=written.revision + 1)
+            following = replace(after if number == len(parts) else halfway, revision=written.revision + 1)
             try:
-                with _moved():
-                    self._write(written, following, chunk)
+                with moved():
+                    self._write(written, following, part)
             except LinkMoved as error:
                 if not written.revision and self._is_gone(written.user_id):
                     raise UserGone from error
                 raise
             written = following
-        return [pending_of(change.bill) for change in numbered if change.bill.unsent]
+        return [pending_of(change.bill) for change in written_changes if change.bill.unsent]
 
     def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
         low = f"b#{criteria.since or ''}"
@@ -162,46 +153,6 @@ class BillTable:
                     deleted += 1
         return deleted
 
-    # --- all of a user ---
-
-    def held(self, user_id: UserId, after: str) -> Iterator[Record]:
-        later = Item.sk > after if after else None
-        with translated():
-            for item in self._items.query(user_id, later, consistent_read=True, page_size=HELD_PAGE):
-                if item.sk != GONE:
-                    held = import_of(item) if item.sk.startswith(IMPORTS) else row_of(item)
-                    yield Record(item.sk, KINDS[item.sk.partition("#")[0] + "#"], held)
-
-    def mark_gone(self, user_id: UserId) -> None:
-        ends = self._clock.now() + GONE_LIFETIME
-        try:
-            with translated():
-                self._items(user_id, GONE).update([Item.expires_at.set(ends)], condition=Item.sk.does_not_exist())
-        except ConditionFailed:
-            return  # marked by a run before
-
-    def delete(self, user_id: UserId, limit: int) -> int:
-        """Links first: without its link's record, no bill can be written any more."""
-        links = self._delete(user_id, Item.sk.startswith(LINKS), limit)
-        return links + self._delete(user_id, None, limit - links)
-
-    def _delete(self, user_id: UserId, which: Condition | None, limit: int) -> int:
-        if not limit:
-            return 0
-        with translated():
-            found = self._items.query(
-                user_id, which, consistent_read=True, attributes_to_get=["user_id", "sk"], limit=limit + 1
-            )
-            items = [item for item in found if item.sk != GONE][:limit]
-            with self._items.batch_write() as batch:
-                for item in items:
-                    batch.delete(item)
-        return len(items)
-
-    def _is_gone(self, user_id: UserId) -> bool:
-        with translated():
-            return any(self._items.query(user_id, Item.sk == GONE, consistent_read=True))
-
     # --- outbox ---
 
     def pending_events(self, limit: int) -> Sequence[Pending]:
@@ -219,13 +170,17 @@ class BillTable:
         user_id, sk = pending.key
         forget: list[Action] = [Item.outbox.remove(), Item.outbox_shard.remove()]
         try:
-            with _moved():
-                Item(user_id, sk).update(actions=forget, condition=_edition_is(pending.version))
+            with moved():
+                Item(user_id, sk).update(actions=forget, condition=edition_is(pending.version))
         except LinkMoved:
             # A newer edition carries these events along.
             return
 
     # ---
+
+    def _is_gone(self, user_id: UserId) -> bool:
+        with translated():
+            return any(self._items.query(user_id, Item.sk == GONE, consistent_read=True))
 
     def _write(self, before: Link, after: Link, changes: Sequence[Change]) -> None:
         now = rfc3339(self._clock.now())
@@ -242,58 +197,9 @@ class BillTable:
                 transaction.condition_check(self._items, before.user_id, GONE, condition=Item.sk.does_not_exist())
             transaction.save(link_item(after, now), condition=stands)
             for change in changes:
-                transaction.save(bill_item(change.bill), condition=_still(change.before))
+                transaction.save(bill_item(change.bill), condition=still(change.before))
                 if change.replaced:
                     transaction.save(version_item(change.replaced), condition=Item.sk.does_not_exist())
 
     def _descending(self, user_id: UserId, where: Condition, page: int) -> Iterator[Item]:
         return self._items.by_due.query(user_id, where, consistent_read=True, scan_index_forward=False, page_size=page)
-
-
-@contextmanager
-def _moved() -> Iterator[None]:
-    """A write that came too late, or at the same time as another, becomes LinkMoved; other errors the platform's."""
-    try:
-        with translated():
-            try:
-                yield
-            except PynamoDBException as error:
-                reasons = error.cancellation_reasons if isinstance(error, TransactWriteError) else []
-                if {code_of(error), *(reason.code for reason in reasons if reason)}.isdisjoint(CONFLICT):
-                    raise
-                raise LinkMoved from error
-    except ConditionFailed as error:
-        raise LinkMoved from error
-
-
-def _chunks(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """As many changes as fit a transaction beside the link's record and the mark; a new version takes two places."""
-    chunk: list[Change] = []
-    places = 2
-    for change in changes:
-        size = 2 if change.replaced else 1
-        if places + size > MAX_ACTIONS:
-            yield chunk
-            chunk, places = [], 2
-        chunk.append(change)
-        places += size
-    if chunk:
-        yield chunk
-
-
-def _numbered(change: Change) -> Change:
-    return replace(change, bill=replace(change.bill, edition=(change.before.edition if change.before else 0) + 1))
-
-
-def _still(before: Bill | None) -> Condition:
-    """The bill stands as it was read, by its edition; without one it was written before editions were counted."""
-    if before is None:
-        return Item.sk.does_not_exist()
-    stands: Condition = _edition_is(before.edition) & (Item.version == before.version)
-    return stands
-
-
-def _edition_is(edition: int) -> Condition:
-    """Never true of a bill that is gone: what was not stored has no version."""
-    stands: Condition = Item.edition == edition if edition else Item.edition.does_not_exist() & Item.version.exists()
-    return stands

@@ -12,7 +12,7 @@ from moto import mock_aws
 from pynamodb.connection.base import Connection
 from pynamodb.exceptions import CancellationReason, PutError, TransactWriteError, VerboseClientError
 
-from functions.bill_aggregation_service import table as module
+from functions.bill_aggregation_service import writing_table
 from functions.bill_aggregation_service.item_table import Item
 from functions.bill_aggregation_service.keeping import LinkMoved, keep
 from functions.bill_aggregation_service.model import (
@@ -163,7 +163,7 @@ def test_writes_at_the_same_time_are_told_from_a_table_that_is_down(table: BillT
 def test_what_does_not_fit_a_transaction_is_written_in_several(
     table: BillTable, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_ACTIONS", 10)
+    monkeypatch.setattr(writing_table, "MAX_ACTIONS", 10)
     refresh(table, *monthly(23))
     link = table.link(USER, LINK)
     assert link is not None
@@ -178,10 +178,19 @@ def test_what_does_not_fit_a_transaction_is_written_in_several(
     assert (link.bill_count, link.revision) == (23, 6)
 
 
+def test_a_transaction_holds_no_more_bytes_than_it_may(table: BillTable, calls: list[str]) -> None:
+    """DynamoDB takes 4 MB; the emulators take more."""
+    long = (LineItem("ß" * 60_000, LineKind.FEE, 1000),)
+    refresh(table, *(FetchedBill(replace(bill.content, line_items=long)) for bill in monthly(20)))
+
+    assert calls.count("TransactWriteItems") == 2
+    assert len(listed(table)[1]) == 20
+
+
 def test_what_was_written_before_a_cut_does_not_yet_count_as_read(
     table: BillTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_ACTIONS", 10)
+    monkeypatch.setattr(writing_table, "MAX_ACTIONS", 10)
     original, calls = BillTable._write, list[Link]()
 
     def cut_off(self: BillTable, before: Link, after: Link, changes: Sequence[Change]) -> None:

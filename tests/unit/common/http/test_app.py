@@ -487,6 +487,20 @@ def test_a_page_of_an_allowed_origin_may_read_every_answer(app: ServiceApp, reso
             assert "Access-Control-Allow-Credentials" not in result.headers
 
 
+def test_an_answer_that_varies_by_more_says_all_of_it(app: ServiceApp) -> None:
+    @app.route("/forms", methods=["GET"])
+    def forms() -> object:
+        return Answer({}, headers={"Vary": "Accept"})
+
+    alone = request(app, "GET", "/forms", bearer=token())
+    configure(app, cors_origins=(ALLOWED,))
+    with_origins = request(app, "GET", "/forms", headers={"Origin": ALLOWED}, bearer=token())
+
+    assert alone.headers["Vary"] == "Accept"
+    assert with_origins.headers["Vary"] == "Accept, Origin"
+    assert with_origins.headers["Access-Control-Allow-Origin"] == ALLOWED
+
+
 @pytest.mark.parametrize(
     "origin", ["https://app.example.evil", "http://app.example", "https://APP.example", "null", "*", "", None]
 )
