@@ -2,7 +2,8 @@
 answers at once, and a gRPC call whose server gives the bytes back.
 
 Lambda is the embedded engine's, on a port of its own; the gRPC servers are processes of their own on loopback. What is
-above the floor is the envelope, encoding, deadline, correlation id, the thread that waits, and the log line.
+above the floor is the envelope, encoding, deadline, correlation id, the thread that waits, and (for gRPC) the log line.
+An Invoke of the engine's says nothing of AWS; what our code adds to one does.
 """
 
 import io
@@ -109,8 +110,8 @@ def _lambda(scratch: Path) -> "Iterator[LambdaClient]":
         engine.start(settings)
         with patch.dict(os.environ, settings.environment()):
             client = aws.lambda_invoke.__wrapped__()
-        _deploy(client, "bench-bare", "bare.handler", _zip(HANDLERS / "bare.py"))
-        folder = artefacts.importable("ProviderRpc", scratch)
+        _deploy(client, "bench-bare", "logged.handler", _zip(HANDLERS / "logged.py"))
+        folder = artefacts.importable("UserRpc", scratch)
         _deploy(client, "bench-echo", "echo.handler", _zip(HANDLERS / "echo.py", folder))
         yield client
     finally:
@@ -144,7 +145,12 @@ def _zip(module: Path, folder: Path | None = None) -> bytes:
 def _server(kind: str) -> Iterator[int]:
     """The port of a gRPC server in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.handlers.echo", kind]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=nowhere, text=True
+        ) as process,
+    ):
         try:
             yield int(process.stdout.readline() if process.stdout else 0)
         finally:

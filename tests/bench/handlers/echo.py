@@ -3,6 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
+from functions.common import logs
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from functions.contracts.rpc import users_pb2
 from functions.contracts.rpc.users_pb2 import GetUserRequest, User
@@ -21,7 +22,7 @@ class Echo:
         return User(user_id=request.user_id)
 
 
-handler = LambdaRpcHandler(USERS, Echo, {"LOG_LEVEL": "WARNING"})
+handler = LambdaRpcHandler(USERS, Echo)
 
 
 def serve(kind: str) -> None:
@@ -35,6 +36,7 @@ def serve(kind: str) -> None:
 def _rpc() -> tuple["GrpcServer", int]:
     from infra.grpc_server import GrpcServer, ServerSettings
 
+    logs.configure("INFO", sys.stderr)
     server = GrpcServer([handler], ServerSettings(port=0))
     return server, server.start()
 
