@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.adapters.base import (
     BadCredentials,
     MfaRequired,
@@ -20,24 +21,17 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderTimeout,
 )
 from functions.bill_aggregation_service.breaker import Breaker, Entered, Left, Limits
-from functions.bill_aggregation_service.model import LinkId, Provider, ProviderId
+from functions.bill_aggregation_service.model import LinkId, Outcome, Provider, ProviderId
 from functions.bill_aggregation_service.protection import CircuitOpen, Protection, ProviderProtected
 from functions.common.cache import Cache
 from functions.common.errors import Unavailable
 from tests.support.redis_server import redis_server
+from tests.unit.bill_aggregation_service import fakes
+from tests.unit.bill_aggregation_service.fakes import USER, World
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
-LINK = LinkId("lnk_1")
-PROVIDER = Provider(
-    provider_id=ProviderId("prv_power"),
-    name="Power",
-    service_types=("electricity",),
-    currency="USD",
-    time_zone="UTC",
-    adapter="oauth_json",
-    base_url="https://power.example",
-    health="up",
-)
+LINK = fakes.LINK
+PROVIDER = replace(fakes.PROVIDER, health="up")
 PASS, FULL = Entered("pass", 0, ""), Entered("full", 0, "")
 
 
@@ -310,3 +304,40 @@ def test_a_utility_that_goes_down_and_comes_back() -> None:
         assert [protection.guard(known(), LinkId(f"lnk_{n}"), 20, fetch) for n in range(5)] == ["bills"] * 5
 
     assert [state for _, state, _ in reports.told] == ["degraded", "down", "up"]
+
+
+def test_a_refused_call_is_a_failed_attempt_that_may_be_made_again_when_it_says() -> None:
+    world, calls = World(), scene(Entered("open", 12_300, ""))
+    world.answers, world.services.providers = [[]], {PROVIDER.provider_id: PROVIDER}
+    refresher = replace(world.refresher, guard=calls.protection.guard)
+
+    refreshed = refresher.refresh_link(USER, LINK)
+
+    [(_, attempt)] = world.services.outcomes
+    assert (refreshed.outcome, refreshed.error_code, refreshed.retryable) == (Outcome.FAILED, "circuit_open", True)
+    assert (attempt.error_code, attempt.retry_after) == ("circuit_open", 13)
+    assert world.accesses == []
+
+
+def test_a_fetch_is_given_what_is_left_after_waiting() -> None:
+    world, calls = World(), scene(Entered("full", 2_000, ""), PASS)
+    world.answers, world.services.providers = [[]], {PROVIDER.provider_id: PROVIDER}
+    refresher = replace(world.refresher, guard=calls.protection.guard)
+
+    assert refresher.refresh_link(USER, LINK).outcome is Outcome.SUCCESS
+
+    [(_, seconds)] = world.accesses
+    assert 17 <= seconds <= 18
+
+
+def test_limits_come_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"PROVIDER_PLACES": "3", "PROVIDER_PER_MINUTE": "90", "BREAKER_WINDOW_SECONDS": "7"}
+    for name, value in settings.items() | {("BREAKER_PAUSE_SECONDS", "2"), ("BILLS_TABLE", "bills")}:
+        monkeypatch.setenv(name, value)
+    bootstrap.answer_cache.cache_clear()
+
+    built = bootstrap.protection(Reports(), 4.0)
+
+    bootstrap.answer_cache.cache_clear()
+    assert built.breaker.limits == Limits(places=3, per_minute=90, window_ms=7_000, first_pause_ms=2_000)
+    assert built.fair_seconds == 4.0
