@@ -30,7 +30,7 @@ from functions.bill_aggregation_service.adapters.base import (
 from functions.bill_aggregation_service.adapters.http_client import UtilityClient, basic, checked_target
 from functions.common.egress import Address, Resolve, check_url
 from tests.support.ssrf import REFUSED
-from tests.unit.bill_aggregation_service.loopback import Answer, Utility, ok, utility
+from tests.support.utility import Answer, Utility, ok, utility
 
 SANDBOX = "http://localhost:4566"
 NAME = "power.example"
