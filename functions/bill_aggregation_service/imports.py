@@ -157,7 +157,8 @@ class Importer:
 
     def _keep(self, user_id: UserId, link_id: LinkId, attempt: Attempt, counts: _Counts) -> None:
         if remaining_seconds() < WRITE_SECONDS:
-            raise Unavailable("The file was not finished in time; import it again.", code="import_unfinished")
+            detail = "The file was not finished in time. Import it again, or upload it (POST /imports)."
+            raise Unavailable(detail, code="import_unfinished")
         done, events = keep(self.store, self.clock, user_id, link_id, attempt, self.sleep)
         self.cache.bump(user_id, CACHE_SPACE)
         self._send(events)
@@ -182,9 +183,10 @@ def _read(chunks: Iterable[bytes], defaults: Defaults) -> FileContent:
 
 
 def _batches(bills: Sequence[FetchedBill]) -> Iterator[Sequence[FetchedBill]]:
+    """Neighbours in time together: what a bill is noted for depends on them."""
     batch: list[FetchedBill] = []
     size = 0
-    for bill in bills:
+    for bill in sorted(bills, key=lambda each: each.content.period_start):
         length = len(canonical_json(bill.content))
         if batch and (len(batch) == BATCH_BILLS or size + length > BATCH_CHARS):
             yield batch
