@@ -1,6 +1,6 @@
 """Each scenario of docs/sandbox.md, linked at each utility, comes to its right end; what a user can do then helps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -13,7 +13,7 @@ from tests.integration.problems import refused
 CODE, CODE_METHODS = "246810", {POWER: ["sms", "email"], GAS: ["sms"], WATER: ["app"], INTERNET: ["sms", "email"]}
 UTILITY_NAMES = {POWER: "electricity", GAS: "gas", WATER: "water", INTERNET: "internet"}
 FIRST_READ_SECONDS = 150.0
-"""Thirteen links at once, of which one is slow and one brings six hundred bills."""
+"""Ten links at once, of which one is slow and one brings six hundred bills."""
 STEP_SECONDS = 60.0
 
 
@@ -62,18 +62,26 @@ class Landed:
 @pytest.fixture(scope="module", params=UTILITIES, ids=list(UTILITY_NAMES.values()))
 def landed(request: pytest.FixtureRequest, nobody: Client, operator: Client, secret: list[str]) -> Iterator[Landed]:
     user = register(nobody, secret)
-    made = {scenario: user.link(request.param, scenario) for scenario in ENDS}
-    last = {"seen": dict[str, Json]()}
-
-    def ended() -> bool:
-        accounts = {account["link_id"]: account for account in user.client.accounts()}
-        last["seen"] = {scenario: accounts[link_id] for scenario, link_id in made.items()}
-        return all(account["last_attempt_at"] for account in accounts.values())
-
-    await_value(ended, FIRST_READ_SECONDS, "the first refresh of every link")
-    yield Landed(last["seen"], user.client.bills())
+    failing = [scenario for scenario, end in ENDS.items() if end.state == "CONNECTING"]
+    # Those at which a utility fails come last: all at once they could be the greater part of what was read so far, and
+    # the circuit breaker would keep the others from it.
+    made = read_first_time(user, request.param, [scenario for scenario in ENDS if scenario not in failing])
+    made |= read_first_time(user, request.param, failing)
+    accounts = {account["link_id"]: account for account in user.client.accounts()}
+    yield Landed({scenario: accounts[link_id] for scenario, link_id in made.items()}, user.client.bills())
     for link_id in made.values():
         user.client.unlink(link_id)
+
+
+def read_first_time(user: Household, provider_id: str, scenarios: Sequence[str]) -> dict[str, str]:
+    """Links an account for each scenario. Answers their link_ids once every one has been tried."""
+    made = {scenario: user.link(provider_id, scenario) for scenario in scenarios}
+
+    def tried() -> bool:
+        return all(account["last_attempt_at"] for account in user.client.accounts())
+
+    await_value(tried, FIRST_READ_SECONDS, "the first refresh of every link")
+    return made
 
 
 @pytest.mark.parametrize("scenario", ENDS)
