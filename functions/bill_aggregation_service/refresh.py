@@ -42,6 +42,8 @@ CACHE_SPACE = "bills"
 RESERVED_SECONDS = 3.0
 """Kept back from a fetch, to write down what it brought."""
 MAX_PARALLEL_LINKS = 64
+EVENTS_AT_ONCE = 100
+"""A first fetch may bring years of bills: the rest goes out with the next sweeps (ADR 4), not on a caller's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,8 @@ class Refresher:
             return Refreshed(attempt.outcome)  # files feed it: nothing was asked, nothing has changed
         saved, events = keep(self.store, self.clock, user_id, link_id, attempt, self.sleep)
         self.cache.bump(user_id, CACHE_SPACE)
-        self.outbox.send(events)
         self._record(saved.link, attempt)
+        self.outbox.send(events[:EVENTS_AT_ONCE])
         log.info(
             "link_refreshed",
             extra=logs.fields(

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -64,6 +64,19 @@ def test_a_refresh_of_an_unchanged_link_writes_no_bill_and_the_link_once(world: 
     assert done == Refreshed(Outcome.SUCCESS, unchanged=2)
     assert (world.store.bill_writes, world.store.link_writes) == (0, 1)
     assert len(world.publisher.events) == 2
+
+
+def test_years_of_bills_are_kept_at_once_and_announced_by_and_by(world: World) -> None:
+    world.answers = [[fetched(f"B-{week}", due=date(2014, 1, 1) + timedelta(7 * week)) for week in range(600)]]
+
+    done = world.refresher.refresh_link(USER, LINK)
+
+    assert done.created == 600
+    assert world.services.outcomes[0][0].bill_count == 600
+    assert len(world.publisher.events) == 100
+    while world.outbox.flush(500)[1]:
+        pass
+    assert len({bytes(event.data) for event in world.publisher.events}) == len(world.publisher.events) == 600
 
 
 def test_an_adjusted_bill_keeps_its_version_before(world: World) -> None:
