@@ -30,6 +30,8 @@ from functions.contracts.rpc.accounts_pb2 import GetLinkedAccountsReply, GetLink
 log = logging.getLogger(__name__)
 
 REVOKED = "REVOKED"
+MANUAL = "manual"
+"""Kind of a link that files feed."""
 START_ATTEMPTS = 3
 
 
@@ -125,8 +127,8 @@ class Refreshes:
     def request_refresh(self, user_id: UserId, link_ids: Sequence[str] | None) -> Job:
         """A job that reads these links again (None: all); the one that does so already, if there is one.
 
-        Raises NotFound for a link that is not the user's, Conflict when there is none at all, Unavailable when no event
-        got out.
+        Raises NotFound for a link that is not the user's, Conflict when there is none at all or files feed it, Unavailable
+        when no event got out.
         """
         wanted = self._choose(user_id, link_ids)
         for _ in range(START_ATTEMPTS):
@@ -142,14 +144,17 @@ class Refreshes:
         reply = self._accounts.call(
             "GetLinkedAccounts", GetLinkedAccountsRequest(user_id=user_id), GetLinkedAccountsReply
         )
-        linked = {LinkId(account.link_id) for account in reply.items if account.state != REVOKED}
+        live = [account for account in reply.items if account.state != REVOKED]
+        linked = {LinkId(account.link_id) for account in live if account.kind != MANUAL}
         if link_ids is None:
             if not linked:
                 raise Conflict("No account is linked yet.", code="no_links")
             return tuple(sorted(linked))
         wanted = {LinkId(link_id) for link_id in link_ids}
-        if not wanted <= linked:
+        if not wanted <= {LinkId(account.link_id) for account in live}:
             raise NotFound("At least one of these accounts does not exist.", code="link_not_found")
+        if not wanted <= linked:
+            raise Conflict("Files feed one of these accounts: there is nobody to ask.", code="link_is_manual")
         return tuple(sorted(wanted))
 
     def _new_job(self, user_id: UserId, link_ids: tuple[LinkId, ...]) -> Job:

@@ -70,10 +70,16 @@ class FakeAccounts:
 
     def __init__(self) -> None:
         self.links: dict[str, list[tuple[LinkId, str]]] = {}
+        self.manual: set[LinkId] = set()
 
     def GetLinkedAccounts(self, request: GetLinkedAccountsRequest, _context: RpcContext) -> GetLinkedAccountsReply:
         links = self.links.get(request.user_id, [])
-        return GetLinkedAccountsReply(items=[LinkedAccount(link_id=link_id, state=state) for link_id, state in links])
+        return GetLinkedAccountsReply(
+            items=[
+                LinkedAccount(link_id=link_id, state=state, kind="manual" if link_id in self.manual else "api")
+                for link_id, state in links
+            ]
+        )
 
 
 class World:

@@ -65,6 +65,26 @@ def test_request_refresh_without_any_link(world: World) -> None:
     assert raised.value.code == "no_links"
 
 
+def test_nobody_is_asked_for_what_files_feed(world: World) -> None:
+    world.link(ANNA, POWER, GAS)
+    world.accounts.manual.add(GAS)
+
+    assert world.refreshes.request_refresh(ANNA, None).link_ids == (POWER,)
+
+    with pytest.raises(Conflict) as raised:
+        world.refreshes.request_refresh(ANNA, [POWER, GAS])
+    assert raised.value.code == "link_is_manual"
+
+
+def test_who_has_files_alone_has_nothing_to_refresh(world: World) -> None:
+    world.link(ANNA, GAS)
+    world.accounts.manual.add(GAS)
+
+    with pytest.raises(Conflict) as raised:
+        world.refreshes.request_refresh(ANNA, None)
+    assert raised.value.code == "no_links"
+
+
 def test_a_refresh_that_runs_already_is_joined(world: World) -> None:
     world.link(ANNA, POWER, GAS)
     first = world.refreshes.request_refresh(ANNA, None)
