@@ -127,8 +127,8 @@ class Refreshes:
     def request_refresh(self, user_id: UserId, link_ids: Sequence[str] | None) -> Job:
         """A job that reads these links again (None: all); the one that does so already, if there is one.
 
-        Raises NotFound for a link that is not the user's, Conflict when there is none at all or files feed it, Unavailable
-        when no event got out.
+        Raises NotFound for a link that is not the user's, Conflict when there is none at all or files feed it,
+        Unavailable when no event got out.
         """
         wanted = self._choose(user_id, link_ids)
         for _ in range(START_ATTEMPTS):
