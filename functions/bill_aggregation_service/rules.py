@@ -2,11 +2,12 @@
 on. How a bill's payment stands is in `payment.py`, the doubts about it in `quality.py`."""
 
 import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from functions.bill_aggregation_service.currencies import EXPONENTS, exponent_of
 from functions.bill_aggregation_service.model import BillContent, FetchedBill, LinkId
@@ -62,11 +63,11 @@ def plain(number: Decimal) -> Decimal:
 
 def canonical_json(content: BillContent) -> str:
     """One spelling for equal contents: keys sorted, no spaces, dates and decimals as text."""
-    fields = asdict(content)
+    fields = msgspec.to_builtins(content)
     for name in YOUNGER_FIELDS:
         if not fields[name]:
             del fields[name]
-    return json.dumps(fields, default=str, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return msgspec.json.encode(fields, order="sorted").decode()
 
 
 def content_hash(content: BillContent) -> str:

@@ -29,6 +29,8 @@ SURELY_SHORT = 5
 """Digits of a duration that is less than a bill's, whether in seconds or in milliseconds."""
 MAX_BILLS = 20_000
 MAX_BILL_BYTES = 64_000
+SURELY_SMALL = 30
+"""Line items of a bill that needs no measuring: a text has 500 characters at most."""
 MAX_SHOWN = 200
 
 
@@ -138,7 +140,7 @@ class _FileReader:
 
     def _make(self, found: _Found) -> BillContent:
         content = found.make(self._facts(found))
-        if len(canonical_json(content)) > MAX_BILL_BYTES:
+        if len(content.line_items) > SURELY_SMALL and len(canonical_json(content)) > MAX_BILL_BYTES:
             raise Unreadable("too_large", f"The bill takes more than {MAX_BILL_BYTES} bytes.")
         return content
 
@@ -158,10 +160,10 @@ class _FileReader:
     def _told_once(self, made: list[tuple[_Found, BillContent]]) -> Iterator[FetchedBill]:
         """Of what a file says twice, the one stamped last. A bill that stands there under two numbers is one too."""
         latest: dict[tuple[object, ...], _Found] = {}
-        same: dict[str, _Found] = {}
+        same: dict[BillContent, _Found] = {}
         kept: set[int] = set()
         for place, (found, content) in sorted(enumerate(made), key=_latest_first):
-            key, unnumbered = _identity(content), canonical_json(replace(content, external_bill_id=""))
+            key, unnumbered = _identity(content), replace(content, external_bill_id="")
             if unnumbered in same:
                 self._skip(found.entry, "duplicate", f"The same bill stands in {same[unnumbered].entry}.")
             elif key in latest:
