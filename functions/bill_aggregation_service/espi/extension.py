@@ -37,11 +37,11 @@ def beside(said: BillContent, meant: BillContent) -> Node | None:
     bill = Node(ELEMENT)
     for name in FIELDS:
         if getattr(said, name) != getattr(meant, name):
-            bill.children.append(Node(name, msgspec.json.encode(getattr(meant, name)).decode()))
+            bill.add(Node(name, msgspec.json.encode(getattr(meant, name)).decode()))
     if not bill.children:
         return None
     extension = Node("extension")
-    extension.children.append(bill)
+    extension.add(bill)
     return extension
 
 

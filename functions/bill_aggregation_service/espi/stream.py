@@ -39,7 +39,17 @@ class Node:
     def __init__(self, name: str, text: str = "") -> None:
         self.name = name
         self.text = text
-        self.children: list[Node] = []
+        self.children: list[Node] | tuple[()] = ()  # most have none, and a file has half a million
+
+    def add(self, child: "Node") -> None:
+        if isinstance(self.children, list):
+            self.children.append(child)
+        else:
+            self.children = [child]
+
+    def forget_last(self) -> None:
+        if isinstance(self.children, list):
+            self.children.pop()
 
     def all(self, name: str) -> "Iterator[Node]":
         return (child for child in self.children if child.name == name)
@@ -121,7 +131,7 @@ class _Reader:
         self._texts.clear()
         if self._open:
             node = Node(name)
-            self._open[-1].children.append(node)
+            self._open[-1].add(node)
             self._open.append(node)
             self._elements += 1
             if self._elements > MAX_ELEMENTS:
@@ -145,7 +155,7 @@ class _Reader:
             if not self._open:
                 self._close(node)
             elif node.name == "IntervalReading" and self._drop(node):
-                self._open[-1].children.pop()
+                self._open[-1].forget_last()
                 self._elements -= 1 + sum(1 + len(child.children) for child in node.children)
             self._texts.clear()
             return

@@ -109,7 +109,7 @@ def _bill_entry(bill: Bill, point: _Point, told: LocalTime) -> str:
         reading_type=ReadingType(),
     )
     if (extension := beside(summary_content(node, facts), content)) is not None:
-        node.children.insert(0, extension)
+        node.children = [extension, *node.children]
     title = f"Bill {content.external_bill_id or content.period_end}"
     return _entry(path, title, bill.as_of, node, name=bill.bill_id)
 
@@ -174,7 +174,7 @@ def _text(text: str) -> str:
 
 def _part(parent: Node, name: str) -> Node:
     node = Node(name)
-    parent.children.append(node)
+    parent.add(node)
     return node
 
 
@@ -182,7 +182,7 @@ def _add(parent: Node, **values: object) -> None:
     """In the order given; None is left out."""
     for name, value in values.items():
         if value is not None:
-            parent.children.append(Node(name, str(value)))
+            parent.add(Node(name, str(value)))
 
 
 def _entry(path: str, title: str, updated: datetime, resource: Node, *, related: str = "", name: str = "") -> str:
