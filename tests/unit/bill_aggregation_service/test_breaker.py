@@ -75,10 +75,10 @@ def test_each_utility_has_places_of_its_own(cache: Cache) -> None:
 def test_a_worker_that_crashed_frees_its_place_when_its_lease_ends(cache: Cache) -> None:
     breaker = Breaker(cache, Limits(places=2))
     enter(breaker, "at work")
-    breaker.enter(POWER, "crashed", 80, "up")
+    breaker.enter(POWER, "crashed", 300, "up")
     assert enter(breaker).verdict == "full"
 
-    time.sleep(0.1)
+    time.sleep(0.32)
 
     assert [enter(breaker, f"t{n}").verdict for n in range(2)] == ["pass", "full"]
 
@@ -90,13 +90,13 @@ def test_without_a_limit_all_pass(cache: Cache) -> None:
 
 
 def test_a_burst_passes_at_once_and_then_calls_pass_at_the_rate(cache: Cache) -> None:
-    breaker = Breaker(cache, Limits(places=3, per_minute=600))  # one every 100 ms
+    breaker = Breaker(cache, Limits(places=3, per_minute=120))  # one every 500 ms
 
     for number in range(3):
         assert enter(breaker, f"t{number}") == PASS
         leave(breaker, "lnk_1", "answered", token=f"t{number}")
     refused = enter(breaker)
-    assert (refused.verdict, 0 < refused.wait_ms <= 100) == ("full", True)
+    assert (refused.verdict, 0 < refused.wait_ms <= 500) == ("full", True)
     time.sleep(refused.wait_ms / 1000 + 0.001)
     assert enter(breaker) == PASS
 
@@ -233,10 +233,10 @@ def test_half_open_it_lets_a_few_try(cache: Cache) -> None:
 def test_a_probe_that_crashed_makes_room_for_another(cache: Cache) -> None:
     breaker = half_open(cache, probes=2)
     enter(breaker, "at work")
-    breaker.enter(POWER, "crashed", 60, "down")
+    breaker.enter(POWER, "crashed", 300, "down")
     assert enter(breaker).verdict == "open"
 
-    time.sleep(0.08)
+    time.sleep(0.32)
 
     assert [enter(breaker, f"p{n}").verdict for n in range(2)] == ["pass", "open"]
 
@@ -251,14 +251,15 @@ def test_a_probe_that_is_answered_closes_it_and_the_past_is_forgotten(cache: Cac
 
 def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_the_longest(cache: Cache) -> None:
     breaker = half_open(cache, pause_ms=60)
-    waits = []
+    pauses: list[int] = []
     for number in range(3):
         enter(breaker, f"probe{number}")
         assert leave(breaker, "lnk_1", "failed", token=f"probe{number}").event == "opened"
-        waits.append(int(redis_time_left(cache)))
-        time.sleep(waits[-1] / 1000 + 0.02)
+        pauses.append(int(cache.run("return redis.call('HGET', KEYS[1], 'pause')", ["{prv_power}:circuit"], [])))
+        assert pauses[-1] - 50 < redis_time_left(cache) <= pauses[-1]
+        time.sleep(pauses[-1] / 1000 + 0.02)
 
-    assert waits == [pytest.approx(120, abs=25), pytest.approx(240, abs=25), pytest.approx(300, abs=25)]
+    assert pauses == [120, 240, 300]
 
 
 def redis_time_left(cache: Cache) -> float:
@@ -315,10 +316,10 @@ def test_only_what_the_registry_does_not_say_is_reported(cache: Cache) -> None:
 
 
 def test_a_report_is_made_once_and_again_when_it_seems_lost(cache: Cache) -> None:
-    breaker = Breaker(cache, Limits(report_again_ms=60))
+    breaker = Breaker(cache, Limits(report_again_ms=400))
     assert [left.report for left in calls(breaker, "failed", "failed", "failed")] == ["", "degraded", ""]
 
-    time.sleep(0.08)
+    time.sleep(0.42)
 
     enter(breaker)
     assert leave(breaker, "lnk_0", "failed").report == "degraded"
@@ -327,11 +328,11 @@ def test_a_report_is_made_once_and_again_when_it_seems_lost(cache: Cache) -> Non
 
 
 def test_while_open_whoever_is_refused_reports_what_got_lost(cache: Cache) -> None:
-    breaker = Breaker(cache, Limits(report_again_ms=60))
+    breaker = Breaker(cache, Limits(report_again_ms=400))
     assert calls(breaker, *["failed"] * 5)[-1].report == "down"
     assert enter(breaker).report == ""
 
-    time.sleep(0.08)
+    time.sleep(0.42)
 
     assert [enter(breaker).report for _ in range(3)] == ["down", "", ""]
     assert enter(breaker, known="down").report == ""

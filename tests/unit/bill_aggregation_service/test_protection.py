@@ -289,7 +289,7 @@ def test_a_utility_that_goes_down_and_comes_back() -> None:
         return replace(PROVIDER, health=reports.told[-1][1] if reports.told else "up")
 
     with redis_server() as url:
-        breaker = Breaker(Cache(url, 5000), Limits(first_pause_ms=100))
+        breaker = Breaker(Cache(url, 5000), Limits(first_pause_ms=500))
         protection = Protection(breaker, reports, Clock(), fair_seconds=10)
         for number in range(5):
             with pytest.raises(ProviderDown):
@@ -300,7 +300,7 @@ def test_a_utility_that_goes_down_and_comes_back() -> None:
         assert touched == 5
 
         up = True
-        time.sleep(0.12)
+        time.sleep(0.52)
         assert [protection.guard(known(), LinkId(f"lnk_{n}"), 20, fetch) for n in range(5)] == ["bills"] * 5
 
     assert [state for _, state, _ in reports.told] == ["degraded", "down", "up"]
