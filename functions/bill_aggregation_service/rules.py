@@ -49,6 +49,12 @@ def minor_units(amount: Decimal, currency: str) -> int:
     return int(amount.scaleb(exponent_of(currency)).quantize(Decimal(1), ROUND_HALF_EVEN))
 
 
+def minor_units_if_known(amount: Decimal, currency: str) -> int:
+    """For answers with many bills: where ISO 4217 does not know the currency, 0. Such a bill is refused by itself (see
+    `refusal`) and costs the others nothing."""
+    return minor_units(amount, currency) if currency.strip().upper() in EXPONENTS else 0
+
+
 def major_units(amount_minor: int, currency: str) -> Decimal:
     """The way back, exactly: 1234 USD as `12.34`."""
     return Decimal(amount_minor).scaleb(-exponent_of(currency))

@@ -31,7 +31,7 @@ from functions.bill_aggregation_service.model import (
     ProviderStatus,
     Usage,
 )
-from functions.bill_aggregation_service.rules import minor_units, plain
+from functions.bill_aggregation_service.rules import minor_units_if_known, plain
 
 NUMBER = re.compile(r"-?(\d{1,3}(,\d{2,3})+|\d+)(\.\d+)?", re.ASCII)
 COLUMNS = frozenset(
@@ -44,6 +44,7 @@ STATUSES = {
     "DUE": ProviderStatus.UNPAID,
     "PARTIAL": ProviderStatus.PARTIAL,
 }
+CANCELLED = ("CANCELLED", "CANCELED", "VOID")
 CHALLENGE = re.compile(r"ERROR 401: MFA (REQUIRED|CODE INVALID) token=(\S+) methods=(\S+) expires=(\d+)\s*", re.ASCII)
 Row = dict[str, str]
 
@@ -109,7 +110,7 @@ def _content(rows: Sequence[Row], service_type: str) -> BillContent:
         due_date=_day(first["Due Date"]) if first["Due Date"] else None,
         period_start=_day(first["Period From"]),
         period_end=_day(first["Period To"]),
-        amount_minor=minor_units(_number(first["Statement Total"]), currency),
+        amount_minor=minor_units_if_known(_number(first["Statement Total"]), currency),
         currency=currency,
         usage=tuple(
             Usage(service_type, plain(_number(row["Quantity"])), row["Unit"]) for row in rows if row["Quantity"]
@@ -117,6 +118,7 @@ def _content(rows: Sequence[Row], service_type: str) -> BillContent:
         line_items=tuple(_line_item(row, currency) for row in rows),
         tariff=first["Plan"] or None,
         provider_status=STATUSES.get(first["Status"].upper(), ProviderStatus.UNKNOWN),
+        cancelled=first["Status"].upper() in CANCELLED,
     )
 
 
@@ -124,7 +126,7 @@ def _line_item(row: Row, currency: str) -> LineItem:
     return LineItem(
         name=row["Description"],
         kind=LineKind.of(row["Charge Type"]),
-        amount_minor=minor_units(_number(row["Amount"]), currency),
+        amount_minor=minor_units_if_known(_number(row["Amount"]), currency),
         volume=plain(_number(row["Quantity"])) if row["Quantity"] else None,
         unit=row["Unit"] or None,
         rate=plain(_number(row["Rate"])) if row["Rate"] else None,

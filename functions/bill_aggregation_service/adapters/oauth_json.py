@@ -35,7 +35,7 @@ from functions.bill_aggregation_service.model import (
     ProviderStatus,
     Usage,
 )
-from functions.bill_aggregation_service.rules import minor_units, plain
+from functions.bill_aggregation_service.rules import minor_units_if_known, plain
 
 MAX_PAGES = 200
 OTP_GRANT = "http://auth0.com/oauth/grant-type/mfa-otp"
@@ -163,7 +163,7 @@ def _content(bill: _Bill, paid_through: date | None, service_type: str) -> BillC
             due_date=bill.due_on,
             period_start=bill.period_start,
             period_end=bill.period_end,
-            amount_minor=minor_units(bill.total_amount, bill.currency),
+            amount_minor=minor_units_if_known(bill.total_amount, bill.currency),
             currency=bill.currency,
             usage=_usage(bill.usage, service_type),
             line_items=tuple(_line_item(charge, bill.currency) for charge in bill.charges),
@@ -182,7 +182,7 @@ def _line_item(charge: _Charge, currency: str) -> LineItem:
     return LineItem(
         name=charge.description,
         kind=LineKind.of(charge.category),
-        amount_minor=minor_units(charge.amount, currency),
+        amount_minor=minor_units_if_known(charge.amount, currency),
         volume=None if charge.quantity is None else plain(charge.quantity),
         unit=charge.unit_of_measure,
         rate=None if charge.unit_price is None else plain(charge.unit_price),
