@@ -144,7 +144,7 @@ def test_every_list_is_some_functions() -> None:
 def test_what_speaks_with_utilities_does_not_reach_the_function_that_faces_the_internet() -> None:
     """ADR 11."""
     by_name = {function.name: function for function in FUNCTION_LIST}
-    speaks = FUNCTIONS / "bill_aggregation_service" / "adapters" / "connection.py"
+    speaks = FUNCTIONS / "bill_aggregation_service" / "adapters" / "http_client.py"
 
     assert speaks in reachable(by_name["BillRpc"].handler)
     assert [f.name for f in FUNCTION_LIST if f.events("Api") and speaks in reachable(f.handler)] == []
@@ -293,7 +293,7 @@ def gateway_event(method: str, resource: str, bearer: str = "", proxy: str = "")
 def environment(function: Function) -> dict[str, str]:
     """As on Lambda, with targets that lead nowhere."""
     own = {name: "lambda:nobody" if name.startswith("RPC_") else "nothing" for name in function.environment}
-    own |= {name: "600" for name in own if name.endswith(("_PER_MINUTE", "_DELIVERIES"))}
+    own |= {name: "600" for name in own if name.endswith(("_PER_MINUTE", "_DELIVERIES", "_BYTES"))}
     # nobody listens there: the cache is tried, which loads redis, and done without
     own |= {"JWKS": jwks(), "CACHE_URL": "redis://127.0.0.1:1/0", "SANDBOX": "true", "LOG_LEVEL": "INFO"}
     return own | {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}

@@ -7,6 +7,7 @@ import base64
 import http.client
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from functions.bill_aggregation_service.adapters.base import (
@@ -14,6 +15,7 @@ from functions.bill_aggregation_service.adapters.base import (
     AccountUnknown,
     BadCredentials,
     ConsentExpired,
+    DocumentUnusable,
     Headers,
     Locked,
     ProviderDown,
@@ -26,7 +28,7 @@ from functions.bill_aggregation_service.adapters.base import (
     Refusal,
     whole_number,
 )
-from functions.bill_aggregation_service.adapters.connection import UtilityConnection
+from functions.common.connection import CheckedConnection
 from functions.common.context import TRACE_HEADER, traceparent
 from functions.common.egress import Refused, Resolve, Target, parsed
 
@@ -43,6 +45,18 @@ ERRORS: Mapping[int, type[ProviderError]] = {
     423: Locked,
     429: ProviderThrottled,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a file must be."""
+
+    media_type: str
+    max_bytes: int
+
+    def check(self, response: http.client.HTTPResponse) -> None:
+        if response.headers.get_content_type() != self.media_type:
+            raise DocumentUnusable("the answer is of another media type")
 
 
 class UtilityClient:
@@ -66,13 +80,17 @@ class UtilityClient:
         self._deadline = now() + seconds
         self._call_seconds = call_seconds
         self._call_ends = self._deadline
-        self._connection = UtilityConnection(target, self._left_of_call, resolve)
+        self._connection = CheckedConnection(target, self._left_of_call, resolve)
 
     def get(self, path: str, *, query: Headers | None = None, headers: Headers | None = None) -> bytes:
         return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, headers or {})
 
     def post(self, path: str, body: bytes, *, content_type: str, headers: Headers | None = None) -> bytes:
         return self._send("POST", path, body, {"Content-Type": content_type, **(headers or {})})
+
+    def download(self, path: str, *, media_type: str, max_bytes: int, headers: Headers | None = None) -> bytes:
+        wanted = _Wanted(media_type, max_bytes)
+        return self._send("GET", path, None, {"Accept": media_type, **(headers or {})}, wanted)
 
     def pause(self, seconds: float) -> None:
         if seconds >= self._left():
@@ -82,12 +100,14 @@ class UtilityClient:
     def close(self) -> None:
         self._connection.close()
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: Headers) -> bytes:
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Headers, wanted: _Wanted | None = None
+    ) -> bytes:
         self._call_ends = self._now() + min(self._call_seconds, self._left())
         # Compressed answers are refused: nothing a utility sends can grow after it was counted.
         sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", TRACE_HEADER: traceparent(), **headers}
         try:
-            return self._exchange(method, path, body, sent)
+            return self._exchange(method, path, body, sent, wanted)
         except TimeoutError:
             raise ProviderTimeout("the utility did not answer in time") from None
         except Refused as refused:
@@ -98,12 +118,17 @@ class UtilityClient:
             # Only credentials stand in headers as they were given.
             raise BadCredentials("the credentials cannot be sent") from None
 
-    def _exchange(self, method: str, path: str, body: bytes | None, headers: Headers) -> bytes:
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Headers, wanted: _Wanted | None
+    ) -> bytes:
         try:
             self._connection.request(method, self._path + path, body, headers)
             with self._connection.getresponse() as response:
                 _check(response)
-                return _read(response)
+                if wanted is None:
+                    return _read(response, MAX_BODY_BYTES, ProviderMalformed)
+                wanted.check(response)
+                return _read(response, wanted.max_bytes, DocumentUnusable)
         except Exception:
             # What was not read would be taken for the next answer.
             self.close()
@@ -164,13 +189,13 @@ def _check(response: http.client.HTTPResponse) -> None:
     raise error(f"the utility answered {status}", retry_after=_retry_after(response), refusal=refusal)
 
 
-def _read(response: http.client.HTTPResponse) -> bytes:
+def _read(response: http.client.HTTPResponse, max_bytes: int, too_large: type[ProviderError]) -> bytes:
     parts: list[bytes] = []
     size = 0
     while part := response.read1(CHUNK_BYTES):
         size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise ProviderMalformed("the answer is too large")
+        if size > max_bytes:
+            raise too_large("the answer is too large")
         parts.append(part)
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)

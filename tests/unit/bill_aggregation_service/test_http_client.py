@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from functions.bill_aggregation_service.adapters import connection, http_client
+from functions.bill_aggregation_service.adapters import http_client
 from functions.bill_aggregation_service.adapters.base import (
     AccountUnknown,
     BadCredentials,
@@ -28,6 +28,7 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderTimeout,
 )
 from functions.bill_aggregation_service.adapters.http_client import UtilityClient, basic, checked_target
+from functions.common import connection
 from functions.common.egress import Address, Resolve, check_url
 from tests.support.ssrf import REFUSED
 from tests.support.utility import Answer, Utility, ok, utility

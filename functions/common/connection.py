@@ -1,4 +1,5 @@
-"""Connections to utilities: only where `common.egress` lets them, and over in time, to the last byte of a header.
+"""Connections to where somebody else chose the URL: only where `common.egress` lets them, and over in time, to the last
+byte of a header.
 
 The name is resolved once, its addresses are checked, and the connection goes to one of those: what the name leads to a
 moment later is of no interest. TLS is verified by the name all the same.
@@ -18,8 +19,8 @@ Left = Callable[[], float]
 """Seconds until a call must be over. Raises TimeoutError when none are left."""
 
 
-class UtilityConnection(http.client.HTTPConnection):
-    """HTTP/1.1 with one utility, over TLS unless the target is the sandbox's. `connect` raises egress.Refused when the
+class CheckedConnection(http.client.HTTPConnection):
+    """HTTP/1.1 with one host, over TLS unless the target is the sandbox's. `connect` raises egress.Refused when the
     name leads to where the platform does not connect, OSError when nobody answers."""
 
     def __init__(self, target: Target, left: Left, resolve: Resolve | None = None) -> None:
@@ -81,7 +82,7 @@ def tls() -> ssl.SSLContext:
 
 
 class _Reads(io.RawIOBase):
-    """Reads of a socket, each of which may take what time is left: a utility that drips does not get more."""
+    """Reads of a socket, each of which may take what time is left: whoever drips does not get more."""
 
     def __init__(self, sock: socket.socket, left: Left) -> None:
         self._sock = sock
