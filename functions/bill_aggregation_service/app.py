@@ -36,6 +36,7 @@ def kept_summary() -> Entry | None:
     etag=True,
     query=schemas.BillsQuery,
     returns=schemas.BillsReply,
+    also_produces=["text/csv"],
     headers=["Link", "Vary"],
     summary="Bills of all linked accounts, and how fresh each source is; the bills alone with Accept: text/csv",
 )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from moto import mock_aws
@@ -11,7 +11,7 @@ from moto import mock_aws
 from functions.bill_aggregation_service import personal as module
 from functions.bill_aggregation_service.item_table import Item
 from functions.bill_aggregation_service.keeping import LinkMoved, UserGone
-from functions.bill_aggregation_service.model import FetchedBill, Link, LinkId, UserId
+from functions.bill_aggregation_service.model import Criteria, FetchedBill, LineItem, LineKind, Link, LinkId, UserId
 from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.rpc import BILLS, BillsServicer
 from functions.bill_aggregation_service.table import BillTable
@@ -45,6 +45,7 @@ def world() -> Iterator[World]:
         built.outbox = Outbox(table, built.publisher)
         built.refresher = replace(built.refresher, store=table, outbox=built.outbox)
         built.projection = replace(built.projection, store=table)
+        built.bills = replace(built.bills, store=table)
         yield built
 
 
@@ -95,6 +96,24 @@ def test_an_export_has_bills_versions_and_links(world: World, bills: Stub) -> No
     assert (link["link_id"], link["outcome"], link["bill_count"]) == (LINK, "success", 2)
     for internal in ("content_hash", "unsent", "revision", USER):
         assert internal not in reply.json.decode()
+
+
+def test_an_export_has_what_the_user_said_of_payment_and_the_doubts_that_are_kept(world: World, bills: Stub) -> None:
+    read(world, fetched("1", 1000, line_items=(LineItem("Energy", LineKind.USAGE, 900),)))
+    (listed,) = world.bills.list_bills(USER, Criteria()).items
+    said = {"paid_at": date(2026, 3, 1), "note": "by card"}
+    world.bills.mark_bill(USER, listed.bill.bill_id, lambda: said, lambda _: None)
+
+    (bill,) = json.loads(bills.call("ExportUser", ExportUserRequest(user_id=USER), ExportUserReply).json)["bills"]
+
+    assert bill["mark"] == {
+        "paid_at": "2026-03-01",
+        "paid_amount_minor": None,
+        "covered_minor": 1000,
+        "note": "by card",
+    }
+    assert (bill["paid_at"], bill["provider_status"]) == (None, "unknown"), "the utility's own word"
+    assert [note["code"] for note in bill["quality_notes"]] == ["items_differ_from_total"]
 
 
 def test_an_export_of_nobody(bills: Stub) -> None:
