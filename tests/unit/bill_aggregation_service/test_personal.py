@@ -14,6 +14,7 @@ from functions.bill_aggregation_service.keeping import LinkMoved, UserGone
 from functions.bill_aggregation_service.model import Criteria, FetchedBill, LineItem, LineKind, Link, LinkId, UserId
 from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.rpc import BILLS, BillsServicer
+from functions.bill_aggregation_service.service import Said
 from functions.bill_aggregation_service.table import BillTable
 from functions.common import personal
 from functions.common.errors import InvalidInput, NotFound
@@ -101,7 +102,7 @@ def test_an_export_has_bills_versions_and_links(world: World, bills: Stub) -> No
 def test_an_export_has_what_the_user_said_of_payment_and_the_doubts_that_are_kept(world: World, bills: Stub) -> None:
     read(world, fetched("1", 1000, line_items=(LineItem("Energy", LineKind.USAGE, 900),)))
     (listed,) = world.bills.list_bills(USER, Criteria()).items
-    said = {"paid_at": date(2026, 3, 1), "note": "by card"}
+    said: Said = {"paid_at": date(2026, 3, 1), "note": "by card"}
     world.bills.mark_bill(USER, listed.bill.bill_id, lambda: said, lambda _: None)
 
     (bill,) = json.loads(bills.call("ExportUser", ExportUserRequest(user_id=USER), ExportUserReply).json)["bills"]
