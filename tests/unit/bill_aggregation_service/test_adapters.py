@@ -146,7 +146,7 @@ class TestGreenButton:
         (bill,) = ADAPTERS["green_button"](FakeHttp(get=feed)).fetch(access(GAS))
 
         assert (bill.content.amount_minor, bill.content.currency) == (200, "EUR")
-        assert (bill.content.external_bill_id, bill.content.usage_point) == ("urn:uuid:1", "")
+        assert (bill.content.external_bill_id, bill.content.usage_point) == ("", "")
         assert bill.content.period_start == bill.content.period_end == date(2026, 2, 2)
         assert bill.content.usage == (Usage("gas", Decimal(12), "kWh"),)
         assert (bill.content.line_items[0].name, bill.stamped_at) == ("Charge", None)
