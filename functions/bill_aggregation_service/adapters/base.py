@@ -14,6 +14,9 @@ Adding one: docs/adding-a-provider.md. How reading can fail:
     ├── ProviderThrottled      provider_throttled; retryable after `retry_after`
     ├── ProviderMalformed      provider_malformed: the answer is not what this kind of utility says; retryable
     │   └── ProviderRedirects    provider_redirects: it sends us elsewhere, where we do not follow
+    ├── DocumentError          the utility answered, but with no document that can be passed on
+    │   ├── NoDocument           no_document
+    │   └── DocumentUnusable     document_unusable: no PDF, or too large
     ├── ProviderMisconfigured  provider_misconfigured: the registry's entry cannot work
     └── ProviderDeactivated    provider_deactivated: an administrator took it out of service
 """
@@ -21,7 +24,7 @@ Adding one: docs/adding-a-provider.md. How reading can fail:
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from functions.bill_aggregation_service.model import FetchedBill, Provider
 
@@ -116,6 +119,18 @@ class ProviderRedirects(ProviderMalformed):
     code = "provider_redirects"
 
 
+class DocumentError(ProviderError):
+    retryable = False
+
+
+class NoDocument(DocumentError):
+    code = "no_document"
+
+
+class DocumentUnusable(DocumentError):
+    code = "document_unusable"
+
+
 class ProviderMisconfigured(ProviderError):
     code = "provider_misconfigured"
     retryable = False
@@ -165,6 +180,10 @@ class HttpClient(Protocol):
 
     def post(self, path: str, body: bytes, *, content_type: str, headers: Headers | None = None) -> bytes: ...
 
+    def download(self, path: str, *, media_type: str, max_bytes: int, headers: Headers | None = None) -> bytes:
+        """A GET of a file. Raises DocumentUnusable for one of another media type, or a longer one."""
+        ...
+
     def pause(self, seconds: float) -> None:
         """Waits before the next call. Raises ProviderTimeout when the fetch would be over by then."""
         ...
@@ -174,7 +193,20 @@ class Adapter(Protocol):
     def __init__(self, http: HttpClient) -> None: ...
 
     def fetch(self, access: Access) -> Sequence[FetchedBill]:
-        """All bills that the utility shows for the account, in any order. Raises ProviderError."""
+        """All bills that the utility shows for the account, in any order. Raises ProviderError.
+
+        `document_url` of a bill is the utility's own reference to it on paper, as it gave it (`documents.py`).
+        """
+        ...
+
+
+@runtime_checkable
+class DocumentAdapter(Adapter, Protocol):
+    """An adapter of utilities that give their bills as PDF too."""
+
+    def document(self, access: Access, path: str) -> bytes:
+        """The PDF at `path`, which is appended to the base URL. Raises ProviderError: AccountUnknown or ConsentExpired
+        when the utility does not give what is there."""
         ...
 
 

@@ -1,6 +1,7 @@
 """Providers that give statements as CSV (RFC 4180), one row per line item.
 
 GET {base}/statements.csv?account=   HTTP Basic; dates are DD/MM/YYYY, amounts have grouped thousands: "1,865.45"
+GET {base}{Document of a statement}  HTTP Basic; the statement as PDF, where there is such a column
 
 A challenge is one line, "ERROR 401: MFA REQUIRED token=… methods=sms,email expires=300", answered by the same request
 with the headers X-MFA-Token and X-MFA-Code. Some files hold everything twice: a statement's rows then come again.
@@ -22,6 +23,7 @@ from functions.bill_aggregation_service.adapters.base import (
     parsing,
     whole_number,
 )
+from functions.bill_aggregation_service.adapters.documents import MAX_BYTES, MEDIA_TYPE
 from functions.bill_aggregation_service.adapters.http_client import basic, mfa_headers
 from functions.bill_aggregation_service.model import (
     BillContent,
@@ -62,6 +64,13 @@ class CsvStatementAdapter:
         with parsing("statements"):
             statements = _statements(answer.decode("utf-8-sig"))
             return [FetchedBill(_content(rows, access.service_type)) for rows in statements]
+
+    def document(self, access: Access, path: str) -> bytes:
+        headers = {**basic(access.username, access.password), **mfa_headers(access)}
+        try:
+            return self._http.download(path, media_type=MEDIA_TYPE, max_bytes=MAX_BYTES, headers=headers)
+        except BadCredentials as refused:
+            raise _reason(refused) from None
 
 
 def _reason(refused: BadCredentials) -> ProviderError:
@@ -119,6 +128,7 @@ def _content(rows: Sequence[Row], service_type: str) -> BillContent:
         tariff=first["Plan"] or None,
         provider_status=STATUSES.get(first["Status"].upper(), ProviderStatus.UNKNOWN),
         cancelled=first["Status"].upper() in CANCELLED,
+        document_url=first.get("Document") or None,
     )
 
 

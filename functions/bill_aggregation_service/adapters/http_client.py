@@ -118,9 +118,7 @@ class UtilityClient:
             # Only credentials stand in headers as they were given.
             raise BadCredentials("the credentials cannot be sent") from None
 
-    def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: Headers, wanted: _Wanted | None
-    ) -> bytes:
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Headers, wanted: _Wanted | None) -> bytes:
         try:
             self._connection.request(method, self._path + path, body, headers)
             with self._connection.getresponse() as response:

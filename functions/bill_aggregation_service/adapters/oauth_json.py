@@ -2,6 +2,7 @@
 
 POST {base}/oauth/token                           grant_type=client_credentials, the client in HTTP Basic
 GET  {base}/v1/accounts/{account}/bills?cursor=   newest first; amounts and quantities are decimal text
+GET  {base}{documentUrl of a bill}                the bill as PDF
 
 A token request may be answered with a challenge (401 with `mfa_token`); then it is made again with the grant type of
 Auth0's MFA interface, `mfa_token` and the code as `otp`.
@@ -26,6 +27,7 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderMalformed,
     parsing,
 )
+from functions.bill_aggregation_service.adapters.documents import MAX_BYTES, MEDIA_TYPE
 from functions.bill_aggregation_service.adapters.http_client import basic
 from functions.bill_aggregation_service.model import (
     BillContent,
@@ -80,6 +82,7 @@ class _Bill(Struct, rename="camel"):
     usage: _Usage | None = None
     tariff_code: str | None = None
     charges: tuple[_Charge, ...] = ()
+    document_url: str | None = None
 
 
 class _Page(Struct, rename="camel"):
@@ -103,6 +106,13 @@ class OAuthJsonAdapter:
             for page in self._pages(access, token)
             for bill in page.bills
         ]
+
+    def document(self, access: Access, path: str) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token(access)}"}
+        try:
+            return self._http.download(path, media_type=MEDIA_TYPE, max_bytes=MAX_BYTES, headers=headers)
+        except BadCredentials:
+            raise ProviderDown("the access token was refused") from None
 
     def _token(self, access: Access) -> str:
         form = {"grant_type": "client_credentials", "scope": f"bills:{access.account_number}"}
@@ -169,6 +179,7 @@ def _content(bill: _Bill, paid_through: date | None, service_type: str) -> BillC
             line_items=tuple(_line_item(charge, bill.currency) for charge in bill.charges),
             tariff=bill.tariff_code,
             provider_status=ProviderStatus.PAID if paid else ProviderStatus.UNPAID,
+            document_url=bill.document_url,
         )
 
 

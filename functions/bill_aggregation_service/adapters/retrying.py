@@ -31,6 +31,11 @@ class Retrying:
     def post(self, path: str, body: bytes, *, content_type: str, headers: Headers | None = None) -> bytes:
         return self._tried(lambda: self._http.post(path, body, content_type=content_type, headers=headers))
 
+    def download(self, path: str, *, media_type: str, max_bytes: int, headers: Headers | None = None) -> bytes:
+        return self._tried(
+            lambda: self._http.download(path, media_type=media_type, max_bytes=max_bytes, headers=headers)
+        )
+
     def pause(self, seconds: float) -> None:
         self._http.pause(seconds)
 

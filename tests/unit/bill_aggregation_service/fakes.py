@@ -92,6 +92,10 @@ class FakeHttp:
         self.bodies.append(body)
         return self._answer("post")
 
+    def download(self, path: str, *, media_type: str, max_bytes: int, headers: Headers | None = None) -> bytes:
+        self.asked.append(("GET", path, {}, {"Accept": media_type, **(headers or {})}))
+        return self._answer("download")
+
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
