@@ -1,5 +1,5 @@
 """`make bench`, or `python -m tests.bench`: artefact sizes, cold starts, what the front door costs, the cached
-read, a login and an RPC over each transport, beside their budgets.
+read, a login, an RPC over each transport and the import of a large file, beside their budgets.
 
 Times are compared as ratios within this one run, with the contestants taking turns, because a time by itself says more
 of the machine than of the code. A budget that is missed is marked; only a benchmark that cannot run ends with an error.
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import cached_read, cold_start, front_door, login, rpc, sizes
+from tests.bench import cached_read, cold_start, file_import, front_door, login, rpc, sizes
 from tests.support import artefacts
 from tests.support.redis_server import redis_server
 
@@ -27,6 +27,7 @@ def main() -> int:
         cached_read.report(Path(scratch), cache_url, rounds)
         login.report()
         rpc.report(Path(scratch))
+        file_import.report(rounds)
     return 0
 
 
