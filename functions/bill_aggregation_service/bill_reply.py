@@ -53,12 +53,18 @@ class BillReply(Struct, kw_only=True):
     """The user's own."""
     status: Status
     document_url: str | None
+    """The path below the stage where the platform gives the utility's PDF."""
     source: Source
     content_hash: str
     quality_notes: tuple[QualityNote, ...]
     as_of: str
     discovered_at: str
     updated_at: str
+
+
+def document_path(bill: Bill) -> str | None:
+    """None when the utility gives no document. What the utility itself says is never shown: it may open to anybody."""
+    return f"/bills/{bill.bill_id}/document" if bill.content.document_url else None
 
 
 def bill_reply(listed: "ListedBill") -> BillReply:
@@ -91,7 +97,7 @@ def bill_reply(listed: "ListedBill") -> BillReply:
         paid_amount_minor=listed.payment.paid_amount_minor,
         note=bill.mark.note,
         status=listed.status,
-        document_url=content.document_url,
+        document_url=document_path(bill),
         source=bill.source,
         content_hash=bill.content_hash,
         quality_notes=listed.quality_notes,

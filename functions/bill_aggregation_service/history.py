@@ -7,8 +7,8 @@ from datetime import datetime
 from functions.bill_aggregation_service.model import Bill, BillContent
 from functions.bill_aggregation_service.quality import quality_notes
 
-INTERNAL = ("assumed", "cancelled")
-"""Of a content: they show as quality notes."""
+INTERNAL = ("assumed", "cancelled", "document_url")
+"""Of a content: the first show as quality notes, the last makes no version and is never shown as it is."""
 COMPARED = tuple(field.name for field in fields(BillContent) if field.name not in INTERNAL)
 
 

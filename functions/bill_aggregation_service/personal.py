@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from functions.bill_aggregation_service.bill_reply import document_path
 from functions.bill_aggregation_service.import_job import ImportJob
 from functions.bill_aggregation_service.model import Bill, Link, UserId
 from functions.bill_aggregation_service.quality import all_notes
@@ -65,5 +66,6 @@ def _shown(data: object) -> Mapping[str, object]:
     if isinstance(data, Bill):
         fields |= msgspec.to_builtins(data.content)
         fields["mark"] = {name: value for name, value in fields["mark"].items() if name != "revision"}  # type: ignore[attr-defined]  # a dict
+        fields["document_url"] = document_path(data)
         fields["quality_notes"] = msgspec.to_builtins(all_notes(data))
     return {name: value for name, value in fields.items() if name not in INTERNAL}

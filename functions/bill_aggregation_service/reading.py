@@ -32,8 +32,12 @@ class Reading:
 
     @cached_property
     def digest(self) -> str:
-        """The same for the same answer, in whatever order it came."""
-        said = sorted(f"{key} {content_hash(bill.content)} {bill.stamped_at or ''}" for key, bill in self.bills.items())
+        """The same for the same answer, in whatever order it came. Of documents counts that there are any: a reference
+        may change from answer to answer, and one that has had its time is looked for when it is needed."""
+        said = sorted(
+            f"{key} {content_hash(bill.content)} {bill.stamped_at or ''}{' document' * bool(bill.content.document_url)}"
+            for key, bill in self.bills.items()
+        )
         return hashlib.blake2b("\n".join(said).encode(), digest_size=12).hexdigest()
 
     @property

@@ -77,7 +77,9 @@ def canonical_json(content: BillContent) -> str:
 
 
 def content_hash(content: BillContent) -> str:
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    """Of what makes a version: all but where the document is."""
+    hashed = replace(content, document_url=None) if content.document_url else content
+    return hashlib.sha256(canonical_json(hashed).encode()).hexdigest()
 
 
 def natural_key(link_id: LinkId, content: BillContent) -> bytes:

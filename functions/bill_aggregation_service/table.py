@@ -9,7 +9,7 @@
 
 One descending query of by_due finds all links, then the newest bills. Writes to a link and what its utility says of its
 bills are made one after the other by the link's `revision`; a user's mark goes past it, so each write of a bill counts
-its `edition` on and names the one that it read. A bill's content is kept as the JSON that its hash is made of.
+its `edition` on and names the one that it read. A bill's content is kept as `rules.canonical_json`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

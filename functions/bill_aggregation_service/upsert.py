@@ -110,8 +110,10 @@ def plan(
             changes[key] = Change(_created(link, key, bill, attempt, now))
         elif _replaces(bill, known, link, attempt):
             changes[key] = Change(_updated(known, bill, attempt, now), known)
+        elif _finds_document(bill, known, link, attempt):
+            changes[key] = Change(_with_document(known, bill), known)
     created = sum(change.before is None for change in changes.values())
-    unchanged = len(reading.bills) - len(changes)
+    unchanged = len(reading.bills) - created - sum(change.replaced is not None for change in changes.values())
     noted = _noted(reading, changes, {bill.key: bill for bill in (*around, *stored.values())}, link, attempt)
     return Plan(_attempted(link, attempt, reading, created), noted, unchanged, reading.refused)
 
@@ -122,6 +124,17 @@ def _replaces(bill: FetchedBill, known: Bill, link: Link, attempt: Attempt) -> b
     if attempt.source is not Source.API and bill.stamped_at is None and known.source is Source.API:
         return False
     return not _late(link, attempt) and (bill.stamped_at or attempt.began) >= known.as_of
+
+
+def _finds_document(bill: FetchedBill, known: Bill, link: Link, attempt: Attempt) -> bool:
+    """Whether the same version is to be found elsewhere now; files do not tell of documents."""
+    if attempt.source is not Source.API or _late(link, attempt) or content_hash(bill.content) != known.content_hash:
+        return False
+    return bill.content.document_url != known.content.document_url
+
+
+def _with_document(known: Bill, bill: FetchedBill) -> Bill:
+    return replace(known, content=replace(known.content, document_url=bill.content.document_url))
 
 
 def _late(link: Link, attempt: Attempt) -> bool:
@@ -186,10 +199,12 @@ def _created(link: Link, key: BillKey, bill: FetchedBill, attempt: Attempt, now:
 
 
 def _updated(known: Bill, bill: FetchedBill, attempt: Attempt, now: datetime) -> Bill:
-    """The user's mark stays. Paid is news only where neither the utility nor the user had said so before."""
+    """The user's mark stays, and what a file does not tell of: the document. Paid is news only where neither the
+    utility nor the user had said so before."""
+    kept = bill.content.document_url if attempt.source is Source.API else known.content.document_url
     updated = replace(
         known,
-        content=bill.content,
+        content=replace(bill.content, document_url=kept),
         content_hash=content_hash(bill.content),
         source=attempt.source,
         version=known.version + 1,

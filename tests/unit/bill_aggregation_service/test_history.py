@@ -41,6 +41,14 @@ def test_versions_come_newest_first_each_with_what_it_changed() -> None:
     assert oldest.changes == ()
 
 
+def test_where_the_document_is_never_shows() -> None:
+    first = kept(content(document_url="/secret/1.pdf"))
+
+    newest, _ = versions_of([following(first, amount_minor=900, document_url="/secret/2.pdf"), first], limit=50)
+
+    assert [change.field for change in newest.changes] == ["amount_minor"]
+
+
 def test_a_cancellation_shows_as_its_note() -> None:
     first = kept(content())
 

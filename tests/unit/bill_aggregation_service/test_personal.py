@@ -117,6 +117,20 @@ def test_an_export_has_what_the_user_said_of_payment_and_the_doubts_that_are_kep
     assert [note["code"] for note in bill["quality_notes"]] == ["items_differ_from_total"]
 
 
+def test_an_export_shows_where_the_platform_gives_a_document(world: World, bills: Stub) -> None:
+    """Not the utility's own reference, in no version."""
+    read(world, fetched("1", 1000, document_url="/secret/1.pdf"), fetched("2"))
+    read(world, fetched("1", 1500, document_url="/secret/1.pdf"), fetched("2"))
+
+    reply = bills.call("ExportUser", ExportUserRequest(user_id=USER), ExportUserReply)
+
+    shown = json.loads(reply.json)
+    path = f"/bills/{shown['versions'][0]['bill_id']}/document"
+    assert {bill["external_bill_id"]: bill["document_url"] for bill in shown["bills"]} == {"1": path, "2": None}
+    assert [version["document_url"] for version in shown["versions"]] == [path]
+    assert "secret" not in reply.json.decode()
+
+
 def test_an_export_of_nobody(bills: Stub) -> None:
     reply = bills.call("ExportUser", ExportUserRequest(user_id=SOMEBODY), ExportUserReply)
 

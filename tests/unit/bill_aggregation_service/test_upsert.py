@@ -152,6 +152,51 @@ def test_any_order_and_repetition_ends_in_the_same_bills(repeated: list[Attempt]
     assert replace(link, revision=0) == replace(apply(HISTORY)[0], revision=0)
 
 
+# --- documents ---
+
+
+def with_document(reference: str | None, amount: int = 1000) -> FetchedBill:
+    return fetched(amount=amount, document_url=reference)
+
+
+def test_where_a_document_is_makes_no_version() -> None:
+    """It comes later than its bill, moves, or goes: the present version tells, and nobody is told of news."""
+    link, stored, writes = apply([attempt(with_document(None)), attempt(with_document("/1.pdf"), minute=1)])
+    ((key, bill),) = stored.items()
+    assert (writes, bill.version, bill.content.document_url) == (2, 1, "/1.pdf")
+    assert events_of(bill) == ["bill.created.v1"]
+
+    gone = planned(link, stored, attempt(with_document(None), minute=2))
+
+    assert (gone.created, gone.updated, gone.unchanged) == (0, 0, 1)
+    assert [(change.bill.key, change.replaced) for change in gone.changes] == [(key, None)]
+    assert gone.changes[0].bill.content.document_url is None
+
+
+def test_a_reference_that_changes_from_answer_to_answer_costs_no_write() -> None:
+    answers = [attempt(with_document(f"/1.pdf?token={minute}"), minute=minute) for minute in range(3)]
+
+    assert apply(answers)[2] == 1
+
+
+def test_a_late_answer_does_not_say_where_a_document_is() -> None:
+    link, stored, _ = apply([attempt(with_document("/new.pdf"), minute=9)])
+    late = attempt(with_document(None), minute=5)
+
+    assert planned(link, stored, late).changes == ()
+
+
+def test_a_file_does_not_tell_of_documents() -> None:
+    link, stored, _ = apply([attempt(with_document("/1.pdf"))])
+    same = replace(attempt(with_document(None), minute=1), source=Source.GREEN_BUTTON)
+    stamped = FetchedBill(content(amount=2000), T0 + timedelta(days=1))
+    changed = replace(attempt(stamped, minute=1), source=Source.GREEN_BUTTON)
+
+    assert planned(link, stored, same).changes == ()
+    (change,) = planned(link, stored, changed).changes
+    assert (change.bill.version, change.bill.content.document_url) == (2, "/1.pdf")
+
+
 # --- what the user said, what was paid, what is refused ---
 
 
