@@ -104,6 +104,7 @@ ASSETS: dict[str, dict[str, tuple[str, str]]] = {
 # imported rarely, or costs little.
 COMPILED = ("chalice", "cryptography", "jwt", "pynamodb", "redis")
 # What a call to a gRPC server takes; 6 MB zipped, so only where one is called (docs/grpc.md).
+GRPC_CHANNEL = FUNCTIONS / "common" / "rpc" / "grpc_channel.py"
 GRPC = ("googleapis-common-protos", "grpcio", "grpcio-status", "typing-extensions")
 
 
@@ -213,8 +214,9 @@ def build(logical_id: str, folder: Path, settings: Settings) -> None:
     """Fills `folder` with the artefact of a function."""
     listed, (python, platform) = requirements_of(handler_of(logical_id)), runtime(settings)
     names = names_in(listed)
-    names += GRPC if settings.with_grpcio and calls_others(logical_id) else ()
-    for part in (dependencies(names, python, platform), own_package(listed, python)):
+    grpc = settings.with_grpcio and calls_others(logical_id)
+    names += GRPC if grpc else ()
+    for part in (dependencies(names, python, platform), own_package(listed, python, grpc=grpc)):
         shutil.copytree(part, folder, dirs_exist_ok=True, copy_function=_link)
 
 
@@ -225,16 +227,16 @@ def modules_of(listed: Path) -> list[Path]:
     return sorted({path for handler in sharing for path in reachable(handler)})
 
 
-def own_package(listed: Path, python: str) -> Path:
+def own_package(listed: Path, python: str, *, grpc: bool = False) -> Path:
     """The folder with the project's own code for a list of requirements, compiled; made again when a source has
     changed."""
     service = listed.parent.name
-    sources = {path.relative_to(FUNCTIONS): path for path in modules_of(listed)}
+    sources = {path.relative_to(FUNCTIONS): path for path in modules_of(listed) if grpc or path != GRPC_CHANNEL}
     sources |= {Path(service, place): path for place, path in assets(service).items()}
     digest = hashlib.sha256(f"{sys.version}|{python}|{Path(__file__).read_text()}".encode())
     for place, source in sources.items():
         digest.update(f"{place}|{source.stat().st_size}|".encode() + source.read_bytes())
-    target = PACKAGES / f"{service}-{listed.stem}" / digest.hexdigest()[:12]
+    target = PACKAGES / f"{service}-{listed.stem}{'-grpc' if grpc else ''}" / digest.hexdigest()[:12]
     if target.exists():
         return target
     shutil.rmtree(target.parent, ignore_errors=True)
