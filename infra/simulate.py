@@ -9,12 +9,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from functions.account_linking_service.model import Schedule
 from functions.account_linking_service.states import LinkState
 from infra.console import say
-from infra.settings import ROOT
 
 MINUTES = 24 * 60
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,7 +22,7 @@ FAILED, REFUSED = 0.02, 0.001
 """Assumed share of refreshes that a utility fails, and of those where the customer must act."""
 CALLS = 4
 """Assumed calls of a utility per refresh: a token and pages, or a request and polls."""
-OUTPUT = ROOT / "build" / "simulation.svg"
+MARKERS = {"due at any time": ".", "all due at once": "o"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ class Simulation:
             self._due[due].append(link)
 
 
-def run(links: int, per_minute: int, output: Path = OUTPUT) -> None:
+def run(links: int, per_minute: int) -> None:
     """Simulates both beginnings, says what came of it and draws it."""
     days = {
         "due at any time": Simulation(links, per_minute, herd=False).run(),
@@ -113,19 +111,24 @@ def run(links: int, per_minute: int, output: Path = OUTPUT) -> None:
             f" at most {day.peak:,} a minute, on average {day.refreshes // MINUTES:,};"
             f" longest lag {day.longest_lag} min, caught up from {caught_up}"
         )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    draw(days, output)
-    say(f"drawn in {output}")
+    say(drawn(days))
 
 
-def draw(days: dict[str, Day], output: Path) -> None:
-    """Refreshes and waiting links per minute, a point every ten minutes."""
-    import pygal
+def drawn(days: dict[str, Day]) -> str:
+    """Refreshes per minute and due links waiting, a point every ten minutes, as text for a terminal."""
+    import plotext
 
     every = 10
-    chart = pygal.Line(show_dots=False, x_label_rotation=0, title="Refreshes and due links waiting, by minute")
-    chart.x_labels = [f"{minute // 60} h" if minute % 60 == 0 else "" for minute in range(0, MINUTES, every)]
-    for name, day in days.items():
-        chart.add(f"{name}: refreshed", [minute.refreshed for minute in day.minutes[::every]])
-        chart.add(f"{name}: waiting", [minute.waiting for minute in day.minutes[::every]], secondary=True)
-    chart.render_to_file(str(output))
+    hours = [minute / 60 for minute in range(0, MINUTES, every)]
+    figure = plotext.figure
+    figure.clear()
+    figure.subplots(2, 1)
+    figure.plot_size(120, 40)
+    for row, what in enumerate(("refreshed", "waiting"), start=1):
+        chart = figure.subplot(row, 1)
+        chart.title(f"links {what} per minute, by hour of the day")  # no legend: it would cover the first hours
+        for name, day in days.items():
+            values = [getattr(minute, what) for minute in day.minutes[::every]]
+            chart.draw(chart.signal(hours, values, marker=MARKERS[name]))
+    key = ", ".join(f"{marker} {name}" for name, marker in MARKERS.items())
+    return f"{figure.build().string(colorless=True)}\n{key}"
