@@ -13,7 +13,8 @@ from functions.common.clock import SystemClock
 from functions.common.settings import SettingsError, load
 
 if TYPE_CHECKING:
-    from functions.bill_aggregation_service.adapters.registry import Connection
+    from functions.bill_aggregation_service.adapters.registry import Connection, Utilities
+    from functions.bill_aggregation_service.documents import Documents
     from functions.bill_aggregation_service.exports import Exports
     from functions.bill_aggregation_service.file_store import S3Files
     from functions.bill_aggregation_service.import_table import ImportTable
@@ -159,7 +160,6 @@ def live_reads() -> "LiveReads":
 
 @cache
 def refresher() -> "Refresher":
-    from functions.bill_aggregation_service.adapters.registry import Utilities
     from functions.bill_aggregation_service.clients import AccountsClient, CredentialsClient, ProvidersClient
     from functions.bill_aggregation_service.refresh import Refresher
     from functions.common.rpc.client import Stub, channel_to
@@ -175,13 +175,27 @@ def refresher() -> "Refresher":
         credentials=CredentialsClient(Stub(credentials, channel_to(settings.rpc_credentials))),
         providers=registry,
         accounts=AccountsClient(Stub(accounts, channel_to(settings.rpc_accounts))),
-        fetch=Utilities(partial(connect, settings)).fetch,
+        fetch=utilities().fetch,
         outbox=outbox(),
         cache=answer_cache(),
         clock=SystemClock(),
         fetch_seconds=settings.fetch_timeout_seconds,
         guard=protection(registry, settings.provider_timeout_seconds).guard,
     )
+
+
+@cache
+def utilities() -> "Utilities":
+    from functions.bill_aggregation_service.adapters.registry import Utilities
+
+    return Utilities(partial(connect, load(RefreshSettings, os.environ)))
+
+
+@cache
+def documents() -> "Documents":
+    from functions.bill_aggregation_service.documents import Documents
+
+    return Documents(table(), refresher(), utilities().document)
 
 
 def protection(reports: "HealthReports", call_seconds: float) -> "Protection":

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from functions.bill_aggregation_service.adapters.base import (
+    DocumentError,
     NeedsAction,
     ProviderDeactivated,
     ProviderError,
@@ -115,7 +116,7 @@ class Protection:
 
     def _ending(self, error: ProviderError, seconds: float) -> str:
         match error:
-            case NeedsAction():
+            case NeedsAction() | DocumentError():
                 return "answered"
             case ProviderMisconfigured() | ProviderDeactivated():
                 return "unknown"

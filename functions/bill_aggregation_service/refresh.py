@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from functions.bill_aggregation_service.adapters.base import (
     Access,
@@ -29,15 +29,16 @@ from functions.bill_aggregation_service.model import (
     ProviderId,
     UserId,
 )
-from functions.bill_aggregation_service.upsert import MANUAL, Attempt, MfaChallenge
+from functions.bill_aggregation_service.upsert import MANUAL, Attempt, MfaChallenge, Plan
 from functions.common import logs
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
-from functions.common.errors import AppError, NotFound
+from functions.common.errors import AppError, NotFound, Unavailable
 from functions.common.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 CACHE_SPACE = "bills"
 RESERVED_SECONDS = 3.0
 """Kept back from a fetch, to write down what it brought."""
@@ -104,9 +105,7 @@ class LinkResult:
 class Guard(Protocol):
     """What stands before a utility (`protection.py`): it may wait for a place, or raise ProviderError."""
 
-    def __call__(
-        self, provider: Provider, link_id: LinkId, seconds: float, fetch: Callable[[float], Sequence[FetchedBill]]
-    ) -> Sequence[FetchedBill]:
+    def __call__(self, provider: Provider, link_id: LinkId, seconds: float, fetch: Callable[[float], T]) -> T:
         """What `fetch` answers; it is given what is then left of `seconds`."""
         ...
 
@@ -115,8 +114,8 @@ def unguarded(
     provider: Provider,  # noqa: ARG001
     link_id: LinkId,  # noqa: ARG001
     seconds: float,
-    fetch: Callable[[float], Sequence[FetchedBill]],
-) -> Sequence[FetchedBill]:
+    fetch: Callable[[float], T],
+) -> T:
     return fetch(seconds)
 
 
@@ -137,10 +136,28 @@ class Refresher:
 
     def refresh_link(self, user_id: UserId, link_id: LinkId) -> Refreshed:
         """Raises NotFound when there is no such link any more."""
+        return self._refresh(user_id, link_id, self._opened(user_id, link_id))
+
+    def ask(self, user_id: UserId, link_id: LinkId, question: Callable[[Access, float], T]) -> T:
+        """Asks a link's utility for something beside its bills, behind the same protection. What it wants of the user
+        is written down as after a refresh. Raises ProviderError, and NotFound when there is no such link any more."""
+        account = self._opened(user_id, link_id)
+        if account.mfa_code:
+            # Good for one try, which is the refresh's that the user has just asked for.
+            raise Unavailable("The account is being signed in to; try again.", code="link_connecting")
+        began = self.clock.now()
+        provider = self._provider(account.provider_id)
+        try:
+            return self.guard(provider, link_id, self._seconds(), partial(question, _access(provider, account)))
+        except NeedsAction as error:
+            self._keep(user_id, link_id, self._failed_attempt(began, provider, error))
+            raise
+
+    def _opened(self, user_id: UserId, link_id: LinkId) -> OpenedAccount:
         opened = self.credentials.open(user_id, [link_id]).get(link_id)
         if opened is None:
             raise NotFound("There is no such link.", code="link_not_found")
-        return self._refresh(user_id, link_id, opened)
+        return opened
 
     def refresh_links(
         self, user_id: UserId, link_ids: Collection[LinkId], provider_id: ProviderId | None, seconds: float
@@ -186,10 +203,7 @@ class Refresher:
         attempt = self._attempt(user_id, link_id, account)
         if attempt.provider.adapter == MANUAL:
             return Refreshed(attempt.outcome)  # files feed it: nothing was asked, nothing has changed
-        saved, events = keep(self.store, self.clock, user_id, link_id, attempt, self.sleep)
-        self.cache.bump(user_id, CACHE_SPACE)
-        self._record(saved.link, attempt)
-        self.outbox.send(events[:EVENTS_AT_ONCE])
+        saved = self._keep(user_id, link_id, attempt)
         log.info(
             "link_refreshed",
             extra=logs.fields(
@@ -207,6 +221,13 @@ class Refresher:
             attempt.outcome, attempt.error_code, attempt.retryable, saved.created, saved.updated, saved.unchanged
         )
 
+    def _keep(self, user_id: UserId, link_id: LinkId, attempt: Attempt) -> Plan:
+        saved, events = keep(self.store, self.clock, user_id, link_id, attempt, self.sleep)
+        self.cache.bump(user_id, CACHE_SPACE)
+        self._record(saved.link, attempt)
+        self.outbox.send(events[:EVENTS_AT_ONCE])
+        return saved
+
     def _attempt(self, user_id: UserId, link_id: LinkId, account: OpenedAccount) -> Attempt:
         began = self.clock.now()
         provider = _unknown(account.provider_id)
@@ -214,9 +235,7 @@ class Refresher:
             provider = self._provider(account.provider_id)
             if provider.adapter == MANUAL:
                 return Attempt(began, Outcome.SUCCESS, provider)
-            seconds = min(self.fetch_seconds, remaining_seconds() - RESERVED_SECONDS)
-            if seconds <= 0:
-                raise ProviderTimeout("no time was left to ask")
+            seconds = self._seconds()
             self._tell_started(user_id, link_id, began)
             fetch = partial(self.fetch, _access(provider, account))
             return Attempt(began, Outcome.SUCCESS, provider, self.guard(provider, link_id, seconds, fetch))
@@ -226,6 +245,12 @@ class Refresher:
                 extra=logs.fields(provider_id=account.provider_id, code=error.code, detail=str(error)),
             )
             return self._failed_attempt(began, provider, error)
+
+    def _seconds(self) -> float:
+        seconds = min(self.fetch_seconds, remaining_seconds() - RESERVED_SECONDS)
+        if seconds <= 0:
+            raise ProviderTimeout("no time was left to ask")
+        return seconds
 
     def _provider(self, provider_id: ProviderId) -> Provider:
         """Raises ProviderError for one that is not to be called."""

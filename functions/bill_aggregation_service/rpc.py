@@ -1,6 +1,8 @@
 """The RPC service Bills: what the listener, and a live read, ask of the aggregator."""
 
 from functions.bill_aggregation_service import bootstrap
+from functions.bill_aggregation_service.adapters.documents import MEDIA_TYPE
+from functions.bill_aggregation_service.documents import Documents
 from functions.bill_aggregation_service.model import LinkId, Outcome, ProviderId, UserId
 from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.projection import Projection
@@ -10,6 +12,8 @@ from functions.common.outbox import Outbox
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from functions.contracts.rpc.bills_pb2 import (
     DESCRIPTOR,
+    FetchDocumentReply,
+    FetchDocumentRequest,
     ProjectLinkReply,
     ProjectLinkRequest,
     RefreshedLink,
@@ -35,11 +39,19 @@ REPLY_SECONDS = 1.0
 
 
 class BillsServicer:
-    def __init__(self, refresher: Refresher, projection: Projection, outbox: Outbox, personal: PersonalData) -> None:
+    def __init__(
+        self,
+        refresher: Refresher,
+        projection: Projection,
+        outbox: Outbox,
+        personal: PersonalData,
+        documents: Documents,
+    ) -> None:
         self._refresher = refresher
         self._projection = projection
         self._outbox = outbox
         self._personal = personal
+        self._documents = documents
 
     def RefreshLink(self, request: RefreshLinkRequest, context: RpcContext) -> RefreshLinkReply:  # noqa: ARG002
         _named(user_id=request.user_id, link_id=request.link_id)
@@ -58,6 +70,11 @@ class BillsServicer:
             for one in results
         )
         return RefreshLinksReply(items=items)
+
+    def FetchDocument(self, request: FetchDocumentRequest, context: RpcContext) -> FetchDocumentReply:  # noqa: ARG002
+        _named(user_id=request.user_id, bill_id=request.bill_id)
+        content = self._documents.fetch_document(UserId(request.user_id), request.bill_id)
+        return FetchDocumentReply(content=content, content_type=MEDIA_TYPE)
 
     def ProjectLink(self, request: ProjectLinkRequest, context: RpcContext) -> ProjectLinkReply:  # noqa: ARG002
         _named(user_id=request.user_id, link_id=request.link_id, provider_id=request.provider_id)
@@ -105,7 +122,13 @@ def _named(**ids: str) -> None:
 
 
 def _build() -> BillsServicer:
-    return BillsServicer(bootstrap.refresher(), bootstrap.projection(), bootstrap.outbox(), bootstrap.personal())
+    return BillsServicer(
+        bootstrap.refresher(),
+        bootstrap.projection(),
+        bootstrap.outbox(),
+        bootstrap.personal(),
+        documents=bootstrap.documents(),
+    )
 
 
 handler = LambdaRpcHandler(BILLS, _build)

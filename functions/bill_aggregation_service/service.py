@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
+from functions.bill_aggregation_service.finding import found_bill
 from functions.bill_aggregation_service.history import Version, versions_of
 from functions.bill_aggregation_service.keeping import WRITE_TRIES, LinkMoved
 from functions.bill_aggregation_service.listing import BillPage, ListedBill, Reader
@@ -29,8 +30,7 @@ from functions.common import logs
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
 from functions.common.cursor import SignedCursors
-from functions.common.errors import AppError, FieldError, InvalidInput, NotFound, Unavailable
-from functions.common.ids import RANDOM_CHARS, is_id
+from functions.common.errors import AppError, FieldError, InvalidInput, Unavailable
 from functions.common.outbox import Outbox, Pending
 
 log = logging.getLogger(__name__)
@@ -187,12 +187,7 @@ class Bills:
         return tuple(found), ""
 
     def _found(self, user_id: UserId, bill_id: str) -> tuple[Bill, Link]:
-        if is_id("bil", bill_id):
-            bill = self.store.bill(user_id, BillKey(bill_id[-RANDOM_CHARS:]))
-            link = self.store.link(user_id, bill.link_id) if bill and bill.bill_id == bill_id else None
-            if bill and link and not link.gone:
-                return bill, link
-        raise NotFound("There is no such bill.", code="bill_not_found")
+        return found_bill(self.store, user_id, bill_id)
 
     def _detail(self, bill: Bill, link: Link) -> BillDetail:
         before = self.store.versions_before(bill.user_id, bill.key, MAX_VERSIONS) if bill.version > 1 else ()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from functions.bill_aggregation_service.adapters.base import Access, Headers
 from functions.bill_aggregation_service.clients import LiveReadsClient
+from functions.bill_aggregation_service.documents import Documents, Present
 from functions.bill_aggregation_service.keeping import LinkMoved
 from functions.bill_aggregation_service.model import (
     Bill,
@@ -277,6 +278,9 @@ class World:
             sleep=lambda _: None,
         )
         self.projection = Projection(self.store, self.cache)
+        self.papers: list[bytes | Exception | Callable[[Access, str, Present], bytes]] = []
+        """What the utility gives for a document the next times."""
+        self.asked_for: list[tuple[Access, str]] = []
         self.cursors = SignedCursors(b"0123456789abcdef")
         self.bills = Bills(
             store=self.store,
@@ -294,8 +298,19 @@ class World:
     def rpc(self) -> Stub:
         """The service Bills as its callers have it, made of what stands here now."""
         personal = PersonalData(BillTable("bills", self.clock), self.cache)
-        servicer = BillsServicer(self.refresher, self.projection, self.outbox, personal)
+        servicer = BillsServicer(self.refresher, self.projection, self.outbox, personal, documents=self.documents)
         return Stub(BILLS, LoopbackChannel(LambdaRpcHandler(BILLS, lambda: servicer)), LIVE_SECONDS)
+
+    @property
+    def documents(self) -> Documents:
+        return Documents(self.store, self.refresher, self._read_document)
+
+    def _read_document(self, access: Access, reference: str, present: Present, seconds: float) -> bytes:
+        self.asked_for.append((access, reference))
+        answer = self.papers.pop(0) if len(self.papers) > 1 else self.papers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(access, reference, present) if callable(answer) else answer
 
     def _fetch(self, access: Access, seconds: float) -> Sequence[FetchedBill]:
         self.accesses.append((access, seconds))

@@ -27,6 +27,8 @@ BUILDERS = (
     bootstrap.service,
     bootstrap.live_reads,
     bootstrap.refresher,
+    bootstrap.utilities,
+    bootstrap.documents,
     bootstrap.projection,
     bootstrap.outbox,
     bootstrap.personal,

@@ -58,8 +58,8 @@ def table(world: World) -> BillTable:
 @pytest.fixture
 def bills(world: World, table: BillTable) -> Stub:
     data = PersonalData(table, world.cache)
-    served = LambdaRpcHandler(BILLS, lambda: BillsServicer(world.refresher, world.projection, world.outbox, data))
-    return Stub(BILLS, LoopbackChannel(served))
+    servicer = BillsServicer(world.refresher, world.projection, world.outbox, data, documents=world.documents)
+    return Stub(BILLS, LoopbackChannel(LambdaRpcHandler(BILLS, lambda: servicer)))
 
 
 def read(world: World, *found: FetchedBill, link_id: LinkId = LINK, user_id: UserId = USER) -> None:
