@@ -198,7 +198,8 @@ def test_the_client_in_the_document_works(capsys: pytest.CaptureFixture[str]) ->
     finally:
         server.stop(0)
 
-    assert capsys.readouterr().out == "prv_1 first of 10\n"
+    # whatever the server, which runs in this process here, has logged
+    assert capsys.readouterr().out.splitlines()[-1] == "prv_1 first of 10"
 
 
 def test_the_details_of_an_error_are_described_too(port: int) -> None:
