@@ -10,6 +10,7 @@ from functions.common.errors import InvalidInput
 from functions.common.http.app import Answer, ServiceApp
 
 app = ServiceApp("bill-aggregation-service")
+PRIVATE = "private, no-store"
 
 
 def kept_page() -> Entry | None:
@@ -77,6 +78,23 @@ def summarise_bills() -> object:
 def get_bill(bill_id: str) -> object:
     detail = bootstrap.service().get_bill(_user_id(), bill_id)
     return Answer(schemas.detail_reply(detail), etag=detail.listed.tag)
+
+
+@app.route(
+    "/bills/{bill_id}/document",
+    methods=["GET"],
+    produces="application/pdf",
+    headers=["Content-Disposition"],
+    errors=[409],
+    summary="The bill as its utility gives it on paper",
+)
+def fetch_document(bill_id: str) -> object:
+    """A PDF, read at the utility for each answer and kept nowhere. Ask for it with `Accept: application/pdf`: with
+    another one, API Gateway hands the bytes out in base64."""
+    document = bootstrap.live_reads().fetch_document(_user_id(), bill_id)
+    disposition = f'attachment; filename="{bill_id}.pdf"'
+    headers = {"Content-Type": document.content_type, "Content-Disposition": disposition, "Cache-Control": PRIVATE}
+    return Answer(document.content, headers=headers)
 
 
 @app.route(

@@ -14,6 +14,7 @@ from functions.common.settings import SettingsError, load
 
 if TYPE_CHECKING:
     from functions.bill_aggregation_service.adapters.registry import Connection, Utilities
+    from functions.bill_aggregation_service.clients import LiveReadsClient
     from functions.bill_aggregation_service.documents import Documents
     from functions.bill_aggregation_service.exports import Exports
     from functions.bill_aggregation_service.file_store import S3Files
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from functions.bill_aggregation_service.projection import Projection
     from functions.bill_aggregation_service.protection import HealthReports, Protection
     from functions.bill_aggregation_service.refresh import Refresher
-    from functions.bill_aggregation_service.service import Bills, LiveReads
+    from functions.bill_aggregation_service.service import Bills
     from functions.bill_aggregation_service.table import BillTable
     from functions.bill_aggregation_service.uploads import ImportWork, Uploads
     from functions.common.cache import Cache
@@ -144,7 +145,7 @@ def service() -> "Bills":
 
 
 @cache
-def live_reads() -> "LiveReads":
+def live_reads() -> "LiveReadsClient":
     from functions.bill_aggregation_service.clients import LiveReadsClient
     from functions.bill_aggregation_service.service import LIVE_SECONDS
     from functions.common.rpc.client import Stub, channel_to

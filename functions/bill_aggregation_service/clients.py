@@ -9,6 +9,7 @@ from functions.bill_aggregation_service.refresh import LinkResult, OpenedAccount
 from functions.bill_aggregation_service.upsert import Attempt, MfaChallenge
 from functions.common.clock import rfc3339
 from functions.common.context import correlation_id, invocation, traceparent
+from functions.common.errors import DeadlineExceeded, Unavailable
 from functions.common.rpc.client import Stub
 from functions.contracts.rpc import accounts_pb2, bills_pb2, providers_pb2
 
@@ -46,6 +47,14 @@ class LiveReadsClient:
             LinkResult(LinkId(item.link_id), ProviderId(item.provider_id), _refreshed(item.result))
             for item in reply.items
         ]
+
+    def fetch_document(self, user_id: UserId, bill_id: str) -> bills_pb2.FetchDocumentReply:
+        """Raises NotFound, Conflict, Unavailable."""
+        request = bills_pb2.FetchDocumentRequest(user_id=user_id, bill_id=bill_id)
+        try:
+            return self._stub.call("FetchDocument", request, bills_pb2.FetchDocumentReply)
+        except DeadlineExceeded as error:
+            raise Unavailable("The utility did not answer in time.", code="provider_timeout") from error
 
 
 class CredentialsClient:

@@ -18,6 +18,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/bills/export": ("GET", "HEAD"),
     "/bills/summary": ("GET", "HEAD"),
     "/bills/{bill_id}": ("GET", "HEAD", "PATCH"),
+    "/bills/{bill_id}/document": ("GET", "HEAD"),
     "/docs": ("GET", "HEAD"),
     "/health": ("GET", "HEAD"),
     "/imports": ("POST",),
