@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pynamodb.exceptions import DoesNotExist, TransactWriteError
 from pynamodb.expressions.update import Action
@@ -24,11 +24,9 @@ from functions.account_linking_service.items_table import (
 from functions.account_linking_service.model import AccountHash, Link, LinkChanged, LinkId, UserId
 from functions.account_linking_service.states import LinkState
 from functions.common.clock import Clock, rfc3339
-from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.outbox import Pending
+from functions.common.table import ConditionFailed, bind, forget_events, translated, unsent
 
-UNSENT_AFTER = timedelta(seconds=15)
-"""Younger events are still being sent by the request that wrote them."""
 TRANSACTION_PAUSES = (0.02, 0.06, 0.2)
 Fill = Callable[[TransactWrite], None]
 
@@ -104,26 +102,16 @@ class LinkTable:
         return leased, more and bool(leased)
 
     def pending_events(self, limit: int) -> Sequence[Pending]:
-        before = rfc3339(self._clock.now() - UNSENT_AFTER)
-        keys: list[tuple[str, str]] = []
+        keys = [(item.user_id, item.link_id) for item in unsent(self._links.unsent, self._clock.now(), limit)]
         with translated():
-            for shard in random.sample(range(OUTBOX_SHARDS), OUTBOX_SHARDS):
-                if len(keys) >= limit:
-                    break
-                found = self._links.unsent.query(shard, LinkItem.updated_at <= before, limit=limit - len(keys))
-                keys += [(item.user_id, item.link_id) for item in found]
             items = list(self._links.batch_get(keys, consistent_read=True)) if keys else []
         return [pending_of(item) for item in items if item.outbox]
 
     def clear_outbox(self, pending: Pending) -> None:
         user_id, link_id = pending.key
-        item = self._links(user_id, link_id)
         try:
             with translated():
-                item.update(
-                    [LinkItem.outbox.remove(), LinkItem.outbox_shard.remove()],
-                    condition=LinkItem.version == pending.version,
-                )
+                self._links(user_id, link_id).update(forget_events(), condition=LinkItem.version == pending.version)
         except ConditionFailed:
             return  # changed since: its events go out again with the new ones
 

@@ -18,7 +18,6 @@ from datetime import date, timedelta
 
 from pynamodb.exceptions import DoesNotExist
 from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from functions.bill_aggregation_service.item_table import (
@@ -41,9 +40,9 @@ from functions.bill_aggregation_service.upsert import Change
 from functions.bill_aggregation_service.user_table import UserRows
 from functions.bill_aggregation_service.writing_table import chunks, edition_is, moved, numbered, still
 from functions.common.clock import rfc3339
-from functions.common.outbox import OUTBOX_SHARDS, Pending
+from functions.common.outbox import Pending
 from functions.common.personal import GONE
-from functions.common.table import translated
+from functions.common.table import forget_events, translated, unsent
 
 AFTER_ALL = "~"
 """Sorts behind every character of a sort key."""
@@ -156,22 +155,13 @@ class BillTable(UserRows):
     # --- outbox ---
 
     def pending_events(self, limit: int) -> Sequence[Pending]:
-        cutoff = rfc3339(self._clock.now() - OUTBOX_GRACE)
-        found: list[Pending] = []
-        for shard in range(OUTBOX_SHARDS):
-            if len(found) >= limit:
-                break
-            with translated():
-                waiting = self._items.unsent.query(shard, Item.updated_at < cutoff, limit=limit - len(found))
-                found += [waiting_of(item) for item in waiting]
-        return found
+        return [waiting_of(item) for item in unsent(self._items.unsent, self._clock.now(), limit, OUTBOX_GRACE)]
 
     def clear_outbox(self, pending: Pending) -> None:
         user_id, sk = pending.key
-        forget: list[Action] = [Item.outbox.remove(), Item.outbox_shard.remove()]
         try:
             with moved():
-                Item(user_id, sk).update(actions=forget, condition=edition_is(pending.version))
+                Item(user_id, sk).update(actions=forget_events(), condition=edition_is(pending.version))
         except LinkMoved:
             # A newer edition carries these events along.
             return

@@ -1,17 +1,25 @@
 """What the services' `table.py` share. PynamoDB costs 300 ms of cold start: only builders in `bootstrap.py` import
 this."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pynamodb.attributes import ListAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.expressions.update import Action
+from pynamodb.indexes import GlobalSecondaryIndex
 from pynamodb.models import Model
 
+from functions.common.clock import rfc3339
 from functions.common.errors import Unavailable
+from functions.common.outbox import OUTBOX_SHARDS
 
 M = TypeVar("M", bound=Model)
+UNSENT_AFTER = timedelta(seconds=15)
+"""Younger events are still being sent by the request that wrote them."""
 CONDITION_FAILED = "ConditionalCheckFailedException"
 TRANSACTION_CONDITION_FAILED = "ConditionalCheckFailed"
 
@@ -22,6 +30,24 @@ class OutboxMixin:
     outbox = ListAttribute[str](null=True)
     outbox_shard = NumberAttribute(null=True)
     updated_at = UnicodeAttribute()
+
+
+def unsent(index: GlobalSecondaryIndex[M], now: datetime, limit: int, after: timedelta = UNSENT_AFTER) -> Iterator[M]:
+    """What the sparse index of an outbox knows of at most `limit` items whose events were left behind. Shards in random
+    order: however many items wait, none waits behind always the same others."""
+    left, updated_at = limit, OutboxMixin.updated_at
+    with translated():
+        for shard in random.sample(range(OUTBOX_SHARDS), OUTBOX_SHARDS):
+            if left <= 0:
+                return
+            for item in index.query(shard, updated_at <= rfc3339(now - after), limit=left):
+                left -= 1
+                yield item
+
+
+def forget_events() -> list[Action]:
+    """Takes an item out of the outbox; with the condition that it is as it was when its events went out."""
+    return [OutboxMixin.outbox.remove(), OutboxMixin.outbox_shard.remove()]
 
 
 def bind(model: type[M], table_name: str) -> type[M]:

@@ -10,10 +10,9 @@ All of SessionsTable has the time to live `expires_at`, which is checked on each
 and secrets.
 """
 
-import random
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pynamodb.attributes import (
     BooleanAttribute,
@@ -34,7 +33,7 @@ from pynamodb.transactions import TransactWrite
 
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
 from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.table import ConditionFailed, OutboxMixin, bind, translated
+from functions.common.table import ConditionFailed, OutboxMixin, bind, forget_events, translated, unsent
 from functions.user_service.lockout import AccountKey, Count, Place
 from functions.user_service.model import (
     Code,
@@ -50,8 +49,6 @@ from functions.user_service.model import (
 )
 
 NOBODY = "usr_nobody"
-UNSENT_AFTER = timedelta(seconds=15)
-"""Younger events are still being sent by the request that wrote them."""
 ALL = "all"
 
 
@@ -260,22 +257,15 @@ class DynamoUsers:
             return  # somebody else was as far
 
     def pending_events(self, limit: int) -> Sequence[Pending]:
-        before = rfc3339(self._clock.now() - UNSENT_AFTER)
-        keys: list[str] = []
+        keys = [item.user_id for item in unsent(self._user.unsent, self._clock.now(), limit)]
         with translated():
-            for shard in random.sample(range(OUTBOX_SHARDS), OUTBOX_SHARDS):
-                if len(keys) >= limit:
-                    break
-                found = self._user.unsent.query(shard, UserItem.updated_at <= before, limit=limit - len(keys))
-                keys += [item.user_id for item in found]
             items = list(self._user.batch_get(keys, consistent_read=True)) if keys else []
         return [_pending(item) for item in items if item.outbox]
 
     def clear_outbox(self, pending: Pending) -> None:
         [user_id] = pending.key
-        actions = [UserItem.outbox.remove(), UserItem.outbox_shard.remove()]
         # changed since: its events go out again with the new ones
-        self._update(self._user(user_id), actions, UserItem.version == pending.version)
+        self._update(self._user(user_id), forget_events(), UserItem.version == pending.version)
 
     def _update(self, item: UserItem, actions: Sequence[Action], condition: Condition = LIVING) -> bool:
         """False, and nothing is written, when the condition does not hold. Else `item` is as it is now."""
