@@ -57,11 +57,12 @@ def document() -> Json:
 
 
 def subscriptions() -> dict[str, list[str]]:
-    """Event types that each queue gets from the topic."""
+    """Event types that each queue gets from the topic: those of its filter, or all."""
+    everything = {"type": list(CATALOGUE)}
     return {
-        str(resource["Properties"]["Endpoint"]["Fn::GetAtt"]).partition(".")[0]: resource["Properties"]["FilterPolicy"][
-            "type"
-        ]
+        str(resource["Properties"]["Endpoint"]["Fn::GetAtt"]).partition(".")[0]: list(
+            resource["Properties"].get("FilterPolicy", everything)["type"]
+        )
         for resource in template.read()["Resources"].values()
         if resource["Type"] == "AWS::SNS::Subscription"
     }

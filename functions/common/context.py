@@ -28,19 +28,23 @@ class Invocation:
     """`time.monotonic()` after which nobody waits for the answer any more."""
     traceparent: str
     """Of this step of the trace: what it calls gets it as parent."""
+    caller_address: str
+    """IP address that the request came from; empty where there is no request."""
 
 
 _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 
 @contextmanager
-def invocation(correlation_id: str | None, seconds: float, parent: str | None = None) -> Iterator[Invocation]:
+def invocation(
+    correlation_id: str | None, seconds: float, parent: str | None = None, caller_address: str = ""
+) -> Iterator[Invocation]:
     """Everything within belongs to this correlation id (a new one if absent or ill-formed) and ends in `seconds`.
 
     `parent`: the caller's traceparent; without a well-formed one a new trace begins.
     """
     accepted = correlation_id if correlation_id and _ACCEPTED.fullmatch(correlation_id) else new_id("cor")
-    current = Invocation(accepted, time.monotonic() + seconds, _step(parent))
+    current = Invocation(accepted, time.monotonic() + seconds, _step(parent), caller_address)
     token = _current.set(current)
     try:
         yield current
@@ -64,6 +68,12 @@ def trace_id() -> str:
     """Of the present invocation; empty outside any."""
     current = _current.get()
     return current.traceparent[3:35] if current else ""
+
+
+def caller_address() -> str:
+    """IP address that the present request came from; empty outside any."""
+    current = _current.get()
+    return current.caller_address if current else ""
 
 
 def remaining_seconds(default: float = 30.0) -> float:

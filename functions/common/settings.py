@@ -102,3 +102,10 @@ class IdempotencySettings:
     idempotency_table: str
     idempotency_secret: str = field(repr=False)
     """Keys the hashes of callers, keys and requests; changing it makes kept answers unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSettings:
+    """What a function that tells of security or admin actions needs: an HTTP function with routes that need a role."""
+
+    rpc_broker: str

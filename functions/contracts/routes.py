@@ -44,6 +44,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/refreshes": ("POST",),
     "/users": ("POST",),
     "/users/me": ("DELETE", "GET", "HEAD", "PATCH"),
+    "/users/me/activity": ("GET", "HEAD"),
     "/users/me/export": ("GET", "HEAD"),
     "/users/me/password": ("POST",),
     "/users/me/sessions": ("GET", "HEAD"),

@@ -25,6 +25,11 @@ def purge(event: SQSEvent) -> BatchResponse:
     return process_batch("purge", event, bootstrap.purging().purge, bootstrap.dead_letters())
 
 
+@app.on_sqs_message(queue="AuditQueue", batch_size=10, name="audit")
+def audit(event: SQSEvent) -> BatchResponse:
+    return process_batch("audit", event, bootstrap.auditing().audit, bootstrap.dead_letters())
+
+
 @app.schedule("rate(1 minute)", name="sweep")
 def sweep(event: CloudWatchEvent) -> dict[str, object]:
     return run_scheduled("sweep", event, lambda: asdict(bootstrap.sweeping().sweep()))

@@ -2,7 +2,9 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 from functions.common import aws
 from functions.common.clock import SystemClock
@@ -10,10 +12,15 @@ from functions.common.dead_letters import DeadLetterQueue
 from functions.common.publisher import BrokerPublisher
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import load
-from functions.contracts.rpc import accounts_pb2, bills_pb2, broker_pb2, users_pb2
+from functions.contracts.rpc import accounts_pb2, activity_pb2, bills_pb2, broker_pb2, users_pb2
+from functions.listener_service.activity import Activity, Auditing, PersonalActivity
 from functions.listener_service.service import Projecting, Purging, Refreshing, Sweeping
 
+if TYPE_CHECKING:
+    from functions.listener_service.table import DynamoAuditTable
+
 ACCOUNTS = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
+ACTIVITY = activity_pb2.DESCRIPTOR.services_by_name["Activity"]
 BILLS = bills_pb2.DESCRIPTOR.services_by_name["Bills"]
 BROKER = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
 USERS = users_pb2.DESCRIPTOR.services_by_name["Users"]
@@ -35,6 +42,7 @@ class ProjectionSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeSettings:
     rpc_accounts: str
+    rpc_activity: str
     rpc_bills: str
     rpc_broker: str
     rpc_users: str
@@ -46,6 +54,17 @@ class SweepSettings:
     rpc_bills: str
     rpc_broker: str
     rpc_users: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    audit_table: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepingSettings:
+    audit_kept_days: int = 400
+    """After an event: more than a year, so that what comes once a year can be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +102,8 @@ def purging() -> Purging:
             "accounts": Stub(ACCOUNTS, channel_to(settings.rpc_accounts)),
             "bills": Stub(BILLS, channel_to(settings.rpc_bills), UTILITY_SECONDS),
             "jobs": Stub(BROKER, channel_to(settings.rpc_broker)),
+            # last: what the others do may be told of
+            "activity": Stub(ACTIVITY, channel_to(settings.rpc_activity)),
         },
         users=Stub(USERS, channel_to(settings.rpc_users)),
     )
@@ -98,3 +119,25 @@ def sweeping() -> Sweeping:
         publisher=BrokerPublisher(Stub(BROKER, channel_to(settings.rpc_broker))),
         clock=SystemClock(),
     )
+
+
+@cache
+def auditing() -> Auditing:
+    return Auditing(_audit_table(), timedelta(days=load(KeepingSettings, os.environ).audit_kept_days))
+
+
+@cache
+def activity() -> Activity:
+    return Activity(_audit_table(), SystemClock())
+
+
+@cache
+def personal_activity() -> PersonalActivity:
+    return PersonalActivity(_audit_table(), SystemClock())
+
+
+@cache
+def _audit_table() -> "DynamoAuditTable":
+    from functions.listener_service.table import DynamoAuditTable
+
+    return DynamoAuditTable(load(AuditSettings, os.environ).audit_table, SystemClock())

@@ -6,12 +6,13 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
+from functions.common.actions import PostedActions
 from functions.common.clock import SystemClock
 from functions.common.outbox import Outbox
 from functions.common.publisher import BrokerPublisher
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import HttpSettings, load
-from functions.contracts.rpc import accounts_pb2, bills_pb2, broker_pb2, users_pb2
+from functions.contracts.rpc import accounts_pb2, activity_pb2, bills_pb2, broker_pb2, users_pb2
 from functions.user_service.export import Export
 from functions.user_service.lockout import Lockout, Pace
 from functions.user_service.mailer import PostedMail, SesMailer
@@ -94,6 +95,7 @@ class OwnerSettings:
     rpc_accounts: str
     rpc_bills: str
     rpc_broker: str
+    rpc_activity: str
 
 
 # of the routes
@@ -106,6 +108,7 @@ def users() -> Users:
         sessions=_sessions(),
         hasher=_hasher(),
         mails=_post(),
+        actions=_actions(),
         outbox=_outbox(),
         clock=SystemClock(),
     )
@@ -120,6 +123,7 @@ def sessions() -> Sessions:
         hasher=_hasher(),
         lockout=_lockout(),
         access_tokens=access_tokens,
+        actions=_actions(),
         clock=SystemClock(),
         lifetime=timedelta(days=settings.refresh_token_days),
         grace=timedelta(seconds=settings.refresh_grace_seconds),
@@ -135,6 +139,7 @@ def recovery() -> Recovery:
         hasher=_hasher(),
         lockout=_lockout(),
         mails=_post(),
+        actions=_actions(),
         clock=SystemClock(),
     )
 
@@ -146,6 +151,7 @@ def export() -> Export:
         "accounts": (accounts_pb2.DESCRIPTOR.services_by_name["Accounts"], settings.rpc_accounts),
         "bills": (bills_pb2.DESCRIPTOR.services_by_name["Bills"], settings.rpc_bills),
         "jobs": (broker_pb2.DESCRIPTOR.services_by_name["Broker"], settings.rpc_broker),
+        "activity": (activity_pb2.DESCRIPTOR.services_by_name["Activity"], settings.rpc_activity),
     }
     stubs = {name: Stub(service, channel_to(target), EXPORT_SECONDS) for name, (service, target) in owners.items()}
     return Export(users=users(), sessions=sessions(), owners=stubs, clock=SystemClock())
@@ -220,10 +226,16 @@ def _codes() -> "DynamoCodes":
 
 
 def _outbox() -> Outbox:
-    broker = Stub(
-        broker_pb2.DESCRIPTOR.services_by_name["Broker"], channel_to(load(OutboxSettings, os.environ).rpc_broker)
-    )
-    return Outbox(_users(), BrokerPublisher(broker))
+    return Outbox(_users(), BrokerPublisher(_broker()))
+
+
+def _actions() -> PostedActions:
+    return PostedActions(_broker(), SystemClock())
+
+
+def _broker() -> Stub:
+    target = load(OutboxSettings, os.environ).rpc_broker
+    return Stub(broker_pb2.DESCRIPTOR.services_by_name["Broker"], channel_to(target))
 
 
 def _post() -> PostedMail:

@@ -103,6 +103,8 @@ class Attempt:
     """What is counted of the account at this address."""
     strange: bool
     """Whether the try was counted among those from strange addresses."""
+    locks: bool
+    """Whether the account has to wait after it, should it fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ class Lockout:
                 raise _locked(until - now)
             counted = self._one_more(count, now)
             if self.store.write(place, seen, counted):
-                return Attempt(account, origin, counted if here.known else stored[0], strange=not here.known)
+                kept, locks = counted if here.known else stored[0], counted.locked_until is not None
+                return Attempt(account, origin, kept, strange=not here.known, locks=locks)
         raise _locked(timedelta(seconds=1))  # so many at once are no household
 
     def failed(self, attempt: Attempt) -> None:

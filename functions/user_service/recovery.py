@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from functions.common.actions import Actions
 from functions.common.clock import Clock
 from functions.common.errors import AppError, Conflict, FieldError, InvalidInput, NotFound
 from functions.common.logs import fields
+from functions.contracts.events.security import Action
 from functions.user_service.lockout import Lockout
 from functions.user_service.model import Code, Mail, Purpose, SessionId, User, UserId, normalised_email
 from functions.user_service.passwords import password_errors
@@ -52,6 +54,7 @@ class Recovery:
     hasher: PasswordHasher
     lockout: Lockout
     mails: MailPost
+    actions: Actions
     clock: Clock
 
     def request_code(self, email: str, purpose: Purpose) -> None:
@@ -67,6 +70,7 @@ class Recovery:
         self._use(user, known)
         self.users.set_email_verified(user.user_id, self.clock.now())
         log.info("email_verified", extra=fields(user_id=user.user_id))
+        self.actions.record(Action.EMAIL_VERIFIED, user.user_id)
 
     def reset_password(self, email: str, code: str, new_password: str, address: str) -> None:
         """Uses up the code, ends all sessions and lifts the lock. Raises InvalidInput.
@@ -84,6 +88,7 @@ class Recovery:
         self.lockout.reset(user.email, address)
         self.mails.post(user.email, Mail.PASSWORD_CHANGED)
         log.info("password_reset", extra=fields(user_id=user.user_id))
+        self.actions.record(Action.PASSWORD_RESET, user.user_id)
 
     def change_password(
         self, user_id: UserId, session_id: SessionId, current: str, new_password: str, address: str
@@ -96,6 +101,7 @@ class Recovery:
         attempt = self.lockout.admit(user.email, address)
         if not self.hasher.verify(user.password_hash, current):
             self.lockout.failed(attempt)
+            self.actions.record(Action.PASSWORD_CHANGE_REFUSED, user_id)
             raise InvalidInput.of(FieldError("current_password", "wrong", "This is not the present password."))
         self.lockout.succeeded(attempt)
         self._set_password(user, new_password, email_verified=user.email_verified)
@@ -103,6 +109,7 @@ class Recovery:
         self.sessions.delete_all(user_id, keep=session_id)
         self.mails.post(user.email, Mail.PASSWORD_CHANGED)
         log.info("password_changed", extra=fields(user_id=user_id))
+        self.actions.record(Action.PASSWORD_CHANGED, user_id)
 
     def _checked_code(self, email: str, code: str, purpose: Purpose) -> tuple[User, Code]:
         address = normalised_email(email)

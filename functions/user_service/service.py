@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from functions.common.actions import OPERATOR, Actions
 from functions.common.clock import Clock
 from functions.common.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed
 from functions.common.ids import new_id
 from functions.common.logs import fields
 from functions.common.outbox import Outbox, Pending
 from functions.contracts.events.envelope import wrap
+from functions.contracts.events.security import Action
 from functions.contracts.events.users import UserDeletedV1
 from functions.user_service.lockout import AccountKey, account_key
 from functions.user_service.model import (
@@ -143,6 +145,7 @@ class Users:
     sessions: SessionRepository
     hasher: PasswordHasher
     mails: MailPost
+    actions: Actions
     outbox: Outbox
     clock: Clock
 
@@ -165,6 +168,7 @@ class Users:
         if not self.repository.create(user):
             raise Conflict("Somebody has registered with this e-mail.", code="email_taken")
         log.info("user_registered", extra=fields(user_id=user.user_id))
+        self.actions.record(Action.USER_REGISTERED, user.user_id)
         self.mails.post(user.email, Mail.VERIFY_EMAIL)
         return user
 
@@ -210,6 +214,7 @@ class Users:
         grant = RoleGrant(Role(role), self.clock.now())
         self.repository.grant_role(user, grant.role, grant.at)
         log.info("role_granted", extra=fields(user_id=user.user_id, role=role))
+        self.actions.record(Action.ROLE_GRANTED, user.user_id, actor=OPERATOR, target=role)
         return replace(user, roles=user.roles | {grant.role}, role_grants=(*user.role_grants, grant))
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from functions.common.actions import UNKNOWN, Actions
 from functions.common.clock import Clock
 from functions.common.errors import NotFound, Unauthenticated
 from functions.common.ids import is_id, new_id
 from functions.common.logs import fields
-from functions.user_service.lockout import Lockout
+from functions.contracts.events.security import Action
+from functions.user_service.lockout import Attempt, Lockout
 from functions.user_service.model import Session, SessionId, User, UserId, normalised_email
 from functions.user_service.service import PasswordHasher, SessionRepository, UserRepository
 from functions.user_service.tokens import AccessTokens, RefreshToken
@@ -37,6 +39,7 @@ class Sessions:
     lockout: Lockout
     access_tokens: Callable[[], AccessTokens]
     """Built when first needed: ending a session signs nothing."""
+    actions: Actions
     clock: Clock
     lifetime: timedelta
     """How long a refresh token is good for; each refresh starts it anew."""
@@ -53,6 +56,7 @@ class Sessions:
         if user is None or not correct:
             self.lockout.failed(attempt)
             log.info("login_refused", extra=fields(user_id=user.user_id if user else None))
+            self._record_failure(user, attempt)
             raise Unauthenticated("The e-mail or the password is wrong.", code="invalid_credentials")
         self.lockout.succeeded(attempt)
         if self.hasher.outdated(user.password_hash):
@@ -99,16 +103,19 @@ class Sessions:
         if refresh_token is None:
             if session_id:
                 self.repository.delete(user_id, session_id)
+                self.actions.record(Action.SESSION_ENDED, user_id, target=session_id)
             return
         token = RefreshToken.parse(refresh_token)
         if token and token.user_id == user_id and self._session(token):
             self.repository.delete(user_id, token.session_id)
+            self.actions.record(Action.SESSION_ENDED, user_id, target=token.session_id)
 
     def log_out_everywhere(self, user_id: UserId) -> None:
         """Ends all sessions, in one write. Their access tokens live on for the minutes that are left of them."""
         self.users.end_sessions(user_id, self.clock.now())
         self.repository.delete_all(user_id)
         log.info("logged_out_everywhere", extra=fields(user_id=user_id))
+        self.actions.record(Action.LOGGED_OUT_EVERYWHERE, user_id)
 
     def list_sessions(self, user_id: UserId) -> Sequence[Session]:
         """Those that live, the newest first, at most 200. Raises NotFound for a user who is gone."""
@@ -125,6 +132,7 @@ class Sessions:
             raise NotFound("There is no such session.", code="session_not_found")
         self.repository.delete(user_id, SessionId(session_id))
         log.info("session_ended", extra=fields(user_id=user_id, session_id=session_id))
+        self.actions.record(Action.SESSION_ENDED, user_id, target=session_id)
 
     def _begin(self, user: User) -> Tokens:
         token, now = RefreshToken.first(user.user_id, SessionId(new_id("ses"))), self.clock.now()
@@ -141,7 +149,14 @@ class Sessions:
         tokens = self._tokens(user, session, token)
         self.repository.create(session)
         log.info("logged_in", extra=fields(user_id=user.user_id, session_id=session.session_id))
+        self.actions.record(Action.LOGIN_SUCCEEDED, user.user_id, target=session.session_id)
         return tokens
+
+    def _record_failure(self, user: User | None, attempt: Attempt) -> None:
+        """Of an e-mail that nobody has, only the hash that failures are counted by."""
+        action = Action.LOGIN_LOCKED if attempt.locks else Action.LOGIN_FAILED
+        user_id, target = (user.user_id, "") if user else ("", attempt.account)
+        self.actions.record(action, user_id, actor=UNKNOWN, target=target)
 
     def _judge_reuse(self, session: Session, token: RefreshToken, asked_at: datetime) -> None:
         just_used_up = hmac.compare_digest(session.previous_hash or "", token.token_hash)
@@ -151,6 +166,7 @@ class Sessions:
             return
         log.warning("refresh_token_reused", extra=names)
         self.repository.delete(session.user_id, session.session_id)
+        self.actions.record(Action.REFRESH_TOKEN_REUSED, session.user_id, actor=UNKNOWN, target=session.session_id)
 
     def _session(self, token: RefreshToken) -> Session | None:
         """The live session of the token's family, whether or not the token is its newest."""

@@ -57,6 +57,7 @@ def test_an_event_carries_no_secret(name: str) -> None:
         "account_number",
         "account_identifier",
         "token",
+        "email",
     }
     assert "user_id" in fields
 
@@ -92,9 +93,9 @@ def test_an_event_fits_its_schema_and_a_broken_one_does_not(name: str) -> None:
 
 
 def subscriptions() -> dict[str, set[str]]:
-    """Logical id of a subscription → the types that its filter lets through."""
+    """Logical id of a subscription → the types that its filter lets through; without a filter, all."""
     return {
-        name: set(resource["Properties"]["FilterPolicy"]["type"])
+        name: set(resource["Properties"].get("FilterPolicy", {"type": CATALOGUE})["type"])
         for name, resource in RESOURCES.items()
         if resource["Type"] == "AWS::SNS::Subscription"
     }
@@ -149,3 +150,13 @@ def test_the_asyncapi_document_tells_of_every_event_and_every_worker_of_the_topi
     assert set(ASYNCAPI["channels"]["EventsTopic"]["messages"]) == set(CATALOGUE)
     assert {"publish", "RefreshWorker", "ProjectionWorker", "PurgeWorker"} <= set(ASYNCAPI["operations"])
     assert set(ASYNCAPI["channels"]["PurgeQueue"]["messages"]) == {"user.deleted.v1"}
+    assert set(ASYNCAPI["channels"]["AuditQueue"]["messages"]) == set(CATALOGUE)
+
+
+def test_the_audit_alone_gets_every_event() -> None:
+    """What is added to the catalogue is audited without a further word."""
+    whole = {name for name, resource in RESOURCES.items() if "FilterPolicy" not in resource["Properties"]} & set(
+        subscriptions()
+    )
+
+    assert whole == {"AuditQueueSubscription"}

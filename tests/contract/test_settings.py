@@ -14,7 +14,7 @@ import pytest
 
 from functions.common.http.app import ServiceApp
 from functions.common.rpc.grpc_channel import GrpcSettings
-from functions.common.settings import HttpSettings, IdempotencySettings, load
+from functions.common.settings import ActionSettings, HttpSettings, IdempotencySettings, load
 from infra.reach import builders, tree
 from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, SERVICES, TEMPLATE, Function
 
@@ -39,6 +39,8 @@ def settings_of(function: Function) -> list[type]:
         found.append(HttpSettings)
         if any(spec.idempotent for spec in app.specs.values()):
             found.append(IdempotencySettings)
+        if any(spec.role for spec in app.specs.values()):
+            found.append(ActionSettings)
     return found
 
 

@@ -1,6 +1,7 @@
 """Fakes of 10 to 30 lines for what the code abstracts: clock, publisher, RPC channel."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from functions.common.errors import Unavailable
 from functions.common.rpc.envelope import Call, Reply
 from functions.common.rpc.server import LambdaRpcHandler
 from functions.contracts.events.envelope import CloudEvent
+from functions.contracts.events.security import Action
 
 
 class FakeClock:
@@ -74,3 +76,28 @@ class FakeDeadLetters:
         if not self.full:
             self.reasons[record["messageId"]] = reason
         return not self.full
+
+
+@dataclass(frozen=True)
+class Recorded:
+    action: Action
+    user_id: str
+    actor: str
+    target: str
+    status: int | None
+
+
+class FakeActions:
+    """Keeps what was told of security and admin actions."""
+
+    def __init__(self) -> None:
+        self.recorded: list[Recorded] = []
+
+    def record(
+        self, action: Action, user_id: str, *, actor: str | None = None, target: str = "", status: int | None = None
+    ) -> None:
+        self.recorded.append(Recorded(action, user_id, user_id if actor is None else actor, target, status))
+
+    @property
+    def names(self) -> list[str]:
+        return [each.action.value for each in self.recorded]

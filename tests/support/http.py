@@ -15,6 +15,7 @@ from functions.common.cache import Cache
 from functions.common.http.app import ServiceApp
 from functions.common.http.auth import TokenVerifier
 from functions.common.settings import HttpSettings
+from tests.support.fakes import FakeActions
 
 KID = "test-key"
 
@@ -42,11 +43,12 @@ def token(user_id: str = "usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC", *roles: str, **overri
 
 
 def configure(app: ServiceApp, **settings: Any) -> ServiceApp:  # Any: values of HttpSettings
-    """Gives `app` settings of the test's own, as if read from the environment: the tests' key, no cache."""
+    """Gives `app` settings of the test's own, as if read from the environment: the tests' key, no cache, no broker."""
     values = HttpSettings(**{"jwks": jwks(), **settings})
     app.__dict__["settings"] = values
     app.__dict__["cache"] = Cache(values.cache_url, values.cache_timeout_ms)
     app.__dict__["verifier"] = TokenVerifier(values.jwks, values.token_issuer, values.token_audience)
+    app.__dict__["actions"] = FakeActions()
     return app
 
 

@@ -36,10 +36,11 @@ from functions.common.http.etag import check_if_match
 from functions.common.http.headers import SECURITY_HEADERS, cors_headers, with_cors
 from functions.common.http.problem import problem
 from functions.common.http.route import JSON, RouteSpec
-from functions.common.settings import HttpSettings, IdempotencySettings, SettingsError, load
+from functions.common.settings import ActionSettings, HttpSettings, IdempotencySettings, SettingsError, load
 from functions.common.validation import MAX_NAME, decode_object, parse, parse_query
 
 if TYPE_CHECKING:
+    from functions.common.actions import Actions
     from functions.common.idempotency import Idempotency
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,17 @@ class ServiceApp(Chalice):
         if len(settings.idempotency_secret) < MIN_SECRET_CHARS:
             raise SettingsError(f"IDEMPOTENCY_SECRET: shorter than {MIN_SECRET_CHARS} characters")
         return Idempotency(DynamoRecords(settings.idempotency_table), settings.idempotency_secret.encode())
+
+    @functools.cached_property
+    def actions(self) -> "Actions":
+        from functions.common.actions import PostedActions
+        from functions.common.clock import SystemClock
+        from functions.common.rpc.client import Stub, channel_to
+        from functions.contracts.rpc import broker_pb2
+
+        target = load(ActionSettings, self._environ).rpc_broker
+        broker = Stub(broker_pb2.DESCRIPTOR.services_by_name["Broker"], channel_to(target))
+        return PostedActions(broker, SystemClock())
 
     # Chalice's own signature is (path, **kwargs: Any); this one names what our routes may say.
     def route(  # type: ignore[override]
@@ -161,7 +173,8 @@ class ServiceApp(Chalice):
         self._event = event
         left = context.get_remaining_time_in_millis() / 1000 - 0.5 if context else GATEWAY_SECONDS
         parent = headers.get(TRACE_HEADER)
-        with invocation(headers.get(CORRELATION_HEADER.lower()), min(left, GATEWAY_SECONDS), parent):
+        address = str((asked.get("identity") or {}).get("sourceIp") or "")
+        with invocation(headers.get(CORRELATION_HEADER.lower()), min(left, GATEWAY_SECONDS), parent, address):
             answer = self._route(event, context)
             answer["headers"] = {
                 **SECURITY_HEADERS,
@@ -286,6 +299,20 @@ class ServiceApp(Chalice):
                 status=status,
             ),
         )
+        # Whom nobody knows, and whoever asks too often, stands in the log alone: no flood of them fills the table.
+        if self.principal.user_id and status != RateLimited.status:
+            self._record(path_params, status)
+
+    def _record(self, path_params: Mapping[str, str], status: int) -> None:
+        """Never fails: what was done is done, and stands in the log."""
+        from functions.common.actions import place
+        from functions.contracts.events.security import Action
+
+        target = place(self.request.method, self.request.context["resourcePath"], path_params)
+        try:
+            self.actions.record(Action.ADMIN_REQUEST, self.principal.user_id, target=target, status=status)
+        except SettingsError:
+            log.exception("action_not_recorded", extra=logs.fields(target=target))
 
     def _told(self, work: Callable[[], Response]) -> Response:
         """What `work` answers, or the problem that it raised."""

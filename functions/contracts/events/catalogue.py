@@ -9,6 +9,7 @@ from functions.contracts.events.bills import (
     BillUpdatedV1,
 )
 from functions.contracts.events.envelope import EventData
+from functions.contracts.events.security import SecurityActionRecordedV1
 from functions.contracts.events.users import UserDeletedV1
 
 CATALOGUE: dict[str, type[EventData]] = {
@@ -23,5 +24,6 @@ CATALOGUE: dict[str, type[EventData]] = {
         BillUpdatedV1,
         BillPaidV1,
         UserDeletedV1,
+        SecurityActionRecordedV1,
     )
 }

@@ -127,6 +127,7 @@ def test_the_artefact_needs_chalice_msgspec_and_protobuf_only() -> None:
         "RPC_BILLS": "lambda:b",
         "RPC_BROKER": "lambda:b",
         "RPC_ACCOUNTS": "lambda:a",
+        "RPC_ACTIVITY": "lambda:v",
         "RPC_USERS": "lambda:u",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -31,6 +31,7 @@ def test_each_function_needs_only_what_it_calls(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SettingsError, match="RPC_ACCOUNTS"):
         bootstrap.sweeping()
     monkeypatch.setenv("RPC_ACCOUNTS", "lambda:accounts")
+    monkeypatch.setenv("RPC_ACTIVITY", "lambda:activity")
     with pytest.raises(SettingsError, match="RPC_USERS"):
         bootstrap.sweeping()
     with pytest.raises(SettingsError, match="RPC_USERS"):

@@ -30,7 +30,7 @@ from functions.user_service.recovery import Mailing, Recovery
 from functions.user_service.service import Directory, Preference, Purge, Users
 from functions.user_service.sessions import Sessions
 from functions.user_service.tokens import AccessTokens
-from tests.support.fakes import FakeClock, FakePublisher
+from tests.support.fakes import FakeActions, FakeClock, FakePublisher
 from tests.support.http import KID, signing_key
 
 
@@ -270,6 +270,7 @@ class World:
     publisher: FakePublisher = field(default_factory=FakePublisher)
     posted: list[tuple[str, Mail]] = field(default_factory=list)
     owners: dict[str, Stub] = field(default_factory=dict)
+    actions: FakeActions = field(default_factory=FakeActions)
 
     @property
     def users(self) -> Users:
@@ -278,6 +279,7 @@ class World:
             sessions=self.session_items,
             hasher=self.hasher,
             mails=self.post,
+            actions=self.actions,
             outbox=self._outbox,
             clock=self.clock,
         )
@@ -295,6 +297,7 @@ class World:
             hasher=self.hasher,
             lockout=self.lockout,
             access_tokens=lambda: tokens,
+            actions=self.actions,
             clock=self.clock,
             lifetime=timedelta(days=30),
             grace=timedelta(seconds=5),
@@ -334,6 +337,7 @@ class World:
             hasher=self.hasher,
             lockout=self.lockout,
             mails=self.post,
+            actions=self.actions,
             clock=self.clock,
         )
 

@@ -270,12 +270,21 @@ class Owner:
 
 def test_an_export_holds_everything_and_no_secret(world: World) -> None:
     service = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
-    world.owners = {name: Stub(service, Owner(name)) for name in ("accounts", "bills", "jobs")}
+    world.owners = {name: Stub(service, Owner(name)) for name in ("accounts", "bills", "jobs", "activity")}
     tokens = logged_in()
     world.users.grant_role(LOGIN["email"], "admin")
     answer = request(app, "GET", "/users/me/export", bearer=tokens["access_token"])
     assert answer.status == 200
-    assert set(answer.json) == {"exported_at", "user", "sessions", "accounts", "bills", "jobs", "next_cursor"}
+    assert set(answer.json) == {
+        "exported_at",
+        "user",
+        "sessions",
+        "accounts",
+        "bills",
+        "jobs",
+        "activity",
+        "next_cursor",
+    }
     assert answer.json["next_cursor"] is None
     assert request(app, "GET", "/users/me/export", query={"cursor": "x"}, bearer=tokens["access_token"]).status == 422
     assert answer.json["bills"] == {"bills": [{"of": "bills"}]}

@@ -31,7 +31,7 @@ def test_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "JWKS": jwks(), "ARGON2_MEMORY_KIB": "64", "ARGON2_TIME_COST": "1", "ARGON2_PARALLELISM": "1",
         "ACCESS_TOKEN_SECONDS": "60", "ACCOUNT_FAILURES": "1", "RPC_USERS": "lambda:users",
-        "RPC_ACCOUNTS": "lambda:accounts", "RPC_BILLS": "lambda:bills",
+        "RPC_ACCOUNTS": "lambda:accounts", "RPC_BILLS": "lambda:bills", "RPC_ACTIVITY": "lambda:activity",
     }  # fmt: skip
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -61,8 +61,8 @@ def test_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tokens.expires_in == 60
     assert bootstrap.access_tokens().signer.kid == KID
     assert bootstrap.sessions() is sessions
-    assert posted == [("users", "Event")] * 2
-    assert set(bootstrap.export().owners) == {"accounts", "bills", "jobs"}
+    assert sorted(posted) == [("broker", "Event")] * 3 + [("users", "Event")] * 2
+    assert set(bootstrap.export().owners) == {"accounts", "bills", "jobs", "activity"}
 
 
 def test_the_rpc_function_needs_neither_keys_nor_targets_of_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from functions.common import logs
+from functions.common.actions import PostedActions
 from functions.common.errors import NotFound
 from functions.common.http.app import Answer, ServiceApp
+from functions.contracts.events.security import Action
+from tests.support.fakes import FakeActions, Recorded
 from tests.support.http import configure, request, token
 from tests.unit.common.conftest import Lines
 
@@ -98,3 +101,49 @@ def test_routes_for_everybody_are_not_audited(app: ServiceApp, log_lines: Lines)
     request(app, "GET", "/things", bearer=token(ADMIN, "admin"))
 
     assert audits(log_lines) == []
+    assert told(app) == []
+
+
+def told(app: ServiceApp) -> list[Recorded]:
+    actions = app.actions
+    assert isinstance(actions, FakeActions)
+    return actions.recorded
+
+
+def test_the_audit_s_keeper_is_told_of_it_without_the_account_number(app: ServiceApp) -> None:
+    request(app, "PATCH", ROUTE, {"note": "between us"}, path=PLACE, bearer=token(ADMIN, "admin"))
+    request(app, "PATCH", ROUTE, {}, path=PLACE, bearer=token(USER))
+
+    target = "PATCH /things/thg_1/{account_number}"
+    assert told(app) == [
+        Recorded(Action.ADMIN_REQUEST, ADMIN, ADMIN, target, 202),
+        Recorded(Action.ADMIN_REQUEST, USER, USER, target, 403),
+    ]
+
+
+def test_nobody_fills_the_table_without_a_token_or_by_asking_too_often(app: ServiceApp, log_lines: Lines) -> None:
+    configure(app, user_rate_per_minute=1)
+
+    answers = [
+        request(app, "DELETE", ROUTE, path={**PLACE, "thing_id": "thg_2"}, bearer=bearer).status
+        for bearer in (None, token(ADMIN, "admin"), token(ADMIN, "admin"))
+    ]
+
+    assert answers == [401, 404, 429]
+    assert [each.status for each in told(app)] == [404]
+    assert [line["status"] for line in audits(log_lines)] == [401, 404, 429]
+
+
+def test_a_function_without_its_broker_answers_all_the_same(app: ServiceApp, log_lines: Lines) -> None:
+    del app.__dict__["actions"]
+
+    answer = request(app, "PATCH", ROUTE, {}, path=PLACE, bearer=token(ADMIN, "admin"))
+
+    assert answer.status == 202
+    assert [line["level"] for line in log_lines() if line["event"] == "action_not_recorded"] == ["ERROR"]
+
+
+def test_what_is_told_goes_to_the_broker_of_the_settings() -> None:
+    app = ServiceApp("sample", {"RPC_BROKER": "lambda:broker"})
+
+    assert isinstance(app.actions, PostedActions)
