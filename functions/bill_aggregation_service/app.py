@@ -1,13 +1,23 @@
 """Routes of bills. What the cache knows is answered without a look at the table, nor the imports that it takes."""
 
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from functions.bill_aggregation_service import bootstrap, schemas
 from functions.bill_aggregation_service.model import UserId
-from functions.bill_aggregation_service.negotiation import in_asked_form
-from functions.common.cache import Entry
-from functions.common.errors import InvalidInput
+from functions.bill_aggregation_service.negotiation import Kept, in_asked_form
+from functions.common import logs
+from functions.common.cache import Cached, Entry, Found
+from functions.common.errors import AppError, InvalidInput
 from functions.common.http.app import Answer, ServiceApp
+
+if TYPE_CHECKING:
+    from functions.bill_aggregation_service.answers import Question
+
+log = logging.getLogger(__name__)
 
 app = ServiceApp("bill-aggregation-service")
 PRIVATE = "private, no-store"
@@ -43,11 +53,7 @@ def kept_summary() -> Entry | None:
 )
 def list_bills() -> object:
     query = app.read_query(schemas.BillsQuery)
-    answer = app.cached.value
-    if answer is None:
-        page = bootstrap.service().list_bills(_user_id(), query.criteria(), refresh=query.refresh)
-        answer = _keep(kept_page(), schemas.bills_reply(page), page.good_for_seconds)
-    return in_asked_form(answer, query, app.header("accept"))
+    return in_asked_form(_answer(query, kept_page), query, app.header("accept"))
 
 
 @app.route(
@@ -61,11 +67,8 @@ def list_bills() -> object:
 )
 def summarise_bills() -> object:
     query = app.read_query(schemas.SummaryQuery)
-    answer = app.cached.value
-    if answer is None:
-        summary = bootstrap.service().summarise(_user_id(), query.by, *query.days())
-        answer = _keep(kept_summary(), schemas.summary_reply(summary, query.by), summary.good_for_seconds)
-    return Answer(answer.decode())
+    answer = _answer(query, kept_summary)
+    return Answer(answer.body.decode(), etag=answer.tag)
 
 
 @app.route(
@@ -116,9 +119,27 @@ def _user_id() -> UserId:
     return UserId(app.principal.user_id)
 
 
-def _keep(entry: Entry | None, reply: msgspec.Struct, seconds: int) -> bytes:
-    """The reply as JSON, which the cache keeps for so long."""
-    answer = msgspec.json.encode(reply)
-    if entry:
-        app.cache.fill(entry, app.cached.version, answer, seconds)
-    return answer
+def _answer(question: "Question", place: Callable[[], Entry | None]) -> Kept:
+    """As the cache keeps it, or made of the table and then kept at this place."""
+    cached = app.cached
+    if cached.value is not None:
+        if cached.found is Found.RENEW:
+            _have_renewed(question, cached)
+        return Kept(cached.value, cached.tag)
+    made = bootstrap.answers().make(_user_id(), question)
+    if entry := place():
+        ends = made.lifetime
+        kept = app.cache.fill(entry, cached, made.body, made.tag, ends.soft_end, ends.hard_end)
+        # as new as the table; where the table is older than its sources may be, that is asked for at once
+        if kept and made.outdated:
+            _have_renewed(question, cached)
+    return Kept(made.body, made.tag)
+
+
+def _have_renewed(question: "Question", cached: Cached) -> None:
+    """By somebody else: once a function has answered, it does nothing any more."""
+    try:
+        bootstrap.renewals().ask(_user_id(), app.request.path, msgspec.json.encode(question), cached.version)
+    except AppError as error:
+        # the answer stands; when the lease is over, the next reader asks
+        log.warning("renewal_not_requested", extra=logs.fields(code=error.code))

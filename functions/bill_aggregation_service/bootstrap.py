@@ -6,15 +6,20 @@ No function needs the settings, the rights or the libraries of another: only wha
 import os
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from functions.common.clock import SystemClock
+from functions.common.errors import Unavailable
 from functions.common.settings import SettingsError, load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from functions.bill_aggregation_service.adapters.registry import Connection, Utilities
-    from functions.bill_aggregation_service.clients import LiveReadsClient
+    from functions.bill_aggregation_service.answers import Answers
+    from functions.bill_aggregation_service.clients import LiveReadsClient, RenewalsClient
     from functions.bill_aggregation_service.documents import Documents
     from functions.bill_aggregation_service.exports import Exports
     from functions.bill_aggregation_service.file_store import S3Files
@@ -24,15 +29,20 @@ if TYPE_CHECKING:
     from functions.bill_aggregation_service.projection import Projection
     from functions.bill_aggregation_service.protection import HealthReports, Protection
     from functions.bill_aggregation_service.refresh import Refresher
-    from functions.bill_aggregation_service.service import Bills
+    from functions.bill_aggregation_service.renewal import Renewal
+    from functions.bill_aggregation_service.reminders import Reminders
+    from functions.bill_aggregation_service.service import Bills, LiveReads
     from functions.bill_aggregation_service.table import BillTable
     from functions.bill_aggregation_service.uploads import ImportWork, Uploads
     from functions.common.cache import Cache
     from functions.common.dead_letters import DeadLetterQueue
     from functions.common.outbox import Outbox
+    from functions.common.publisher import Publisher
 
 CACHE_SPACE = "bills"
 MIN_SECRET_CHARS = 16
+RENEWAL_SECONDS = 2.0
+"""To hand a renewal over, and then for it to read the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +55,22 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingSettings:
+class LiveSettings:
     """BillApi."""
 
     rpc_bills: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSettings:
+    """BillApi, and BillRpc for its renewals."""
+
     cursor_secret: str = field(repr=False)
     """Signs cursors; changing it makes those that are out unknown."""
-    bills_cache_seconds: int = 300
+    answer_soft_seconds: int = 300
+    """Age past which an answer is renewed while it is served: so long may a write stay unseen that the cache missed."""
+    answer_hard_seconds: int = 3_600
+    """Age past which it is not served."""
     source_fresh_seconds: int = 21_600
     """Soft age: data younger than this is `cached`, older is `stale`."""
     due_soon_days: int = 7
@@ -112,6 +131,16 @@ class FilesSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReminderSettings:
+    """ReminderRpc."""
+
+    bills_table: str
+    rpc_users: str
+    due_soon_days: int = 7
+    """Of users who chose no number of days."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterSettings:
     """ImportWorker."""
 
@@ -125,6 +154,26 @@ class DeadLetterSettings:
 
 @cache
 def service() -> "Bills":
+    return reading(live_reads)
+
+
+def answers() -> "Answers":
+    from functions.bill_aggregation_service.answers import Answers
+
+    return Answers(service())
+
+
+@cache
+def renewals() -> "RenewalsClient":
+    from functions.bill_aggregation_service.clients import RenewalsClient
+    from functions.common.rpc.client import Stub, channel_to
+    from functions.contracts.rpc import bills_pb2
+
+    bills = bills_pb2.DESCRIPTOR.services_by_name["Bills"]
+    return RenewalsClient(Stub(bills, channel_to(load(LiveSettings, os.environ).rpc_bills), RENEWAL_SECONDS))
+
+
+def reading(live: "Callable[[], LiveReads]") -> "Bills":
     from functions.bill_aggregation_service.service import Bills
     from functions.common.cursor import SignedCursors
 
@@ -136,9 +185,10 @@ def service() -> "Bills":
         cache=answer_cache(),
         clock=SystemClock(),
         cursors=SignedCursors(settings.cursor_secret.encode()),
-        live=live_reads,
+        live=live,
         outbox=outbox,
-        cache_seconds=settings.bills_cache_seconds,
+        soft=timedelta(seconds=settings.answer_soft_seconds),
+        hard=timedelta(seconds=settings.answer_hard_seconds),
         fresh_seconds=settings.source_fresh_seconds,
         due_soon_days=settings.due_soon_days,
     )
@@ -151,9 +201,8 @@ def live_reads() -> "LiveReadsClient":
     from functions.common.rpc.client import Stub, channel_to
     from functions.contracts.rpc import bills_pb2
 
-    settings = load(ReadingSettings, os.environ)
     bills = bills_pb2.DESCRIPTOR.services_by_name["Bills"]
-    return LiveReadsClient(Stub(bills, channel_to(settings.rpc_bills), LIVE_SECONDS))
+    return LiveReadsClient(Stub(bills, channel_to(load(LiveSettings, os.environ).rpc_bills), LIVE_SECONDS))
 
 
 # --- BillRpc ---
@@ -239,14 +288,32 @@ def personal() -> "PersonalData":
 
 
 @cache
+def renewal() -> "Renewal":
+    from functions.bill_aggregation_service.answers import Answers
+    from functions.bill_aggregation_service.renewal import Renewal
+
+    return Renewal(Answers(reading(no_live_reads)), answer_cache(), publisher(), SystemClock())
+
+
+def no_live_reads() -> "LiveReads":
+    raise Unavailable("An answer that is kept is no live read.")
+
+
+@cache
 def outbox() -> "Outbox":
     from functions.common.outbox import Outbox
+
+    return Outbox(table(), publisher())
+
+
+@cache
+def publisher() -> "Publisher":
     from functions.common.publisher import BrokerPublisher
     from functions.common.rpc.client import Stub, channel_to
     from functions.contracts.rpc import broker_pb2
 
     broker = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
-    return Outbox(table(), BrokerPublisher(Stub(broker, channel_to(load(OutboxSettings, os.environ).rpc_broker))))
+    return BrokerPublisher(Stub(broker, channel_to(load(OutboxSettings, os.environ).rpc_broker)))
 
 
 # --- BillFilesApi, ImportWorker ---
@@ -321,6 +388,30 @@ def dead_letters() -> "DeadLetterQueue":
 
     settings = load(DeadLetterSettings, os.environ)
     return DeadLetterQueue(settings.dead_letter_queue_url, settings.max_deliveries, SystemClock(), aws.sqs)
+
+
+# --- ReminderRpc ---
+
+
+@cache
+def reminders() -> "Reminders":
+    from functions.bill_aggregation_service.reminder_clients import ReminderProfilesClient
+    from functions.bill_aggregation_service.reminder_table import ReminderTable
+    from functions.bill_aggregation_service.reminders import Reminders
+    from functions.common.outbox import Outbox
+    from functions.common.rpc.client import Stub, channel_to
+    from functions.contracts.rpc import users_pb2
+
+    settings = load(ReminderSettings, os.environ)
+    store = ReminderTable(settings.bills_table, SystemClock())
+    users = users_pb2.DESCRIPTOR.services_by_name["Users"]
+    return Reminders(
+        store=store,
+        profiles=ReminderProfilesClient(Stub(users, channel_to(settings.rpc_users))),
+        outbox=Outbox(store, publisher()),
+        clock=SystemClock(),
+        usual_days=settings.due_soon_days,
+    )
 
 
 # --- every function ---

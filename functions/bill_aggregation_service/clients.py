@@ -78,6 +78,16 @@ class CredentialsClient:
         }
 
 
+class RenewalsClient:
+    def __init__(self, stub: Stub) -> None:
+        self._stub = stub
+
+    def ask(self, user_id: UserId, path: str, query: bytes, version: int) -> None:
+        """Has the answer made anew, and does not wait. Raises Unavailable."""
+        request = bills_pb2.RenewAnswerRequest(user_id=user_id, path=path, query=query.decode(), version=version)
+        self._stub.post("RenewAnswer", request)
+
+
 class ProvidersClient:
     def __init__(self, stub: Stub, now: Callable[[], float] = time.monotonic) -> None:
         self._stub = stub

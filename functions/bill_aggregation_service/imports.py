@@ -15,6 +15,7 @@ from functions.bill_aggregation_service.espi.skipped import Skipped
 from functions.bill_aggregation_service.espi.stream import EspiError
 from functions.bill_aggregation_service.import_job import Asked, ImportReport
 from functions.bill_aggregation_service.keeping import LinkStore, keep
+from functions.bill_aggregation_service.listing import FILES
 from functions.bill_aggregation_service.model import (
     FetchedBill,
     LinkId,
@@ -36,8 +37,6 @@ from functions.common.outbox import Outbox, Pending
 
 log = logging.getLogger(__name__)
 
-FILES = ProviderId("prv_green_button")
-"""Where bills belong that came in a file and to no link of a utility."""
 USUAL_SERVICE = "electricity"
 BATCH_BILLS, BATCH_CHARS = 90, 1_000_000
 """Written at once: a transaction takes 100 items and 4 MB, and a changed bill is two items."""

@@ -20,6 +20,11 @@ from functions.bill_aggregation_service.quality import all_notes
 from functions.bill_aggregation_service.refresh import LinkResult
 from functions.bill_aggregation_service.rules import zone_of
 
+FILES = ProviderId("prv_green_button")
+"""Where bills belong that came in a file and to no link of a utility: there is nobody to ask."""
+WAITING = ("ACTION_REQUIRED", "MFA_REQUIRED")
+"""States of a link that wait for its user."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListedBill:
@@ -50,12 +55,21 @@ class SourceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long an answer may be kept: past its soft end it is served while it is renewed, past its hard end no more."""
+
+    soft_end: datetime
+    hard_end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class BillPage:
     items: tuple[ListedBill, ...]
     sources: tuple[SourceRow, ...]
     next_cursor: str | None
-    good_for_seconds: int
-    """How long the page may be kept: status and freshness change by themselves."""
+    lifetime: Lifetime
+    outdated: tuple[LinkId, ...]
+    """Links whose utilities are worth asking again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +112,44 @@ class Reader:
             case Outcome.SUCCESS if live is not None:
                 freshness = Freshness.FRESH
             case Outcome.SUCCESS:
-                freshness = Freshness.CACHED if self._soft_age_left(link) > 0 else Freshness.STALE
+                freshness = Freshness.CACHED if self._is_young(link) else Freshness.STALE
             case Outcome.FAILED:
                 freshness = Freshness.FAILED
             case Outcome.ACTION_REQUIRED:
                 freshness = Freshness.ACTION_REQUIRED
         return SourceRow(link.link_id, link.provider_id, freshness, link.as_of, error)
 
-    def good_for(self, links: Iterable[Link], at_most: int) -> int:
-        """Seconds until the next midnight in a bill's zone, or until a source gets old."""
-        ends = [float(at_most)]
+    def lifetime(self, links: Iterable[Link], soft: timedelta, hard: timedelta) -> Lifetime:
+        """Status changes at midnight in a bill's zone, so no answer outlives that; freshness as a source gets old."""
+        soft_ends, hard_ends = [self.now + soft], [self.now + hard]
         for link in links:
-            ends.append(_seconds_to_midnight(link.time_zone, self.now))
-            ends += [left for left in (self._soft_age_left(link),) if left > 0]
-        return int(min(ends))
+            hard_ends.append(_next_midnight(link.time_zone, self.now))
+            soft_ends += [end for end in (self._soft_end(link),) if end and end > self.now]
+        return Lifetime(min(*soft_ends, *hard_ends), min(hard_ends))
 
-    def _soft_age_left(self, link: Link) -> float:
-        return self.fresh_seconds - (self.now - link.as_of).total_seconds() if link.as_of else 0.0
+    def outdated(self, links: Iterable[Link]) -> tuple[LinkId, ...]:
+        """Those past their soft age that were read well the last time: one that fails is asked again by the sweep, at
+        growing intervals, and one that waits for its user only when the user asks."""
+        return tuple(
+            sorted(
+                link.link_id
+                for link in links
+                if link.outcome is Outcome.SUCCESS
+                and link.state not in WAITING
+                and link.provider_id != FILES
+                and not self._is_young(link)
+            )
+        )
+
+    def _is_young(self, link: Link) -> bool:
+        end = self._soft_end(link)
+        return end is not None and end > self.now
+
+    def _soft_end(self, link: Link) -> datetime | None:
+        return link.as_of + timedelta(seconds=self.fresh_seconds) if link.as_of else None
 
 
-def _seconds_to_midnight(zone_name: str, now: datetime) -> float:
+def _next_midnight(zone_name: str, now: datetime) -> datetime:
     zone = zone_of(zone_name)
     tomorrow = now.astimezone(zone).date() + timedelta(1)
-    return (datetime.combine(tomorrow, time(), zone).astimezone(UTC) - now).total_seconds()
+    return datetime.combine(tomorrow, time(), zone).astimezone(UTC)

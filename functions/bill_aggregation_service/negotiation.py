@@ -5,6 +5,7 @@ JSON: section 12.5.1 lets a server disregard the header.
 """
 
 import re
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,14 +18,22 @@ QUALITY = re.compile(r";\s*q=([01](?:\.\d{0,3})?)\s*$", re.IGNORECASE | re.ASCII
 MAX_RANGES = 20
 
 
-def in_asked_form(page: bytes, query: BillsQuery, accept: str | None) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer in JSON and its entity tag."""
+
+    body: bytes
+    tag: str
+
+
+def in_asked_form(page: Kept, query: BillsQuery, accept: str | None) -> Answer:
     """CSV says in a Link header (RFC 8288) where the next page is, JSON in its `next_cursor`."""
     headers = {"Vary": "Accept"}
     if not prefers_csv(accept):
-        return Answer(page.decode(), headers=headers)
+        return Answer(page.body.decode(), headers=headers, etag=page.tag)
     from functions.bill_aggregation_service.bill_csv import CONTENT_TYPE, lines
 
-    reply = msgspec.json.decode(page, type=BillsReply)
+    reply = msgspec.json.decode(page.body, type=BillsReply)
     if reply.next_cursor:
         following = _parameters(query) | {"cursor": reply.next_cursor}
         headers["Link"] = f'<?{urlencode(following)}>; rel="next"'

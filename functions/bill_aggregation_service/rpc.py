@@ -1,12 +1,18 @@
 """The RPC service Bills: what the listener, and a live read, ask of the aggregator."""
 
+from collections.abc import Callable
+
+import msgspec
+
 from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.adapters.documents import MEDIA_TYPE
+from functions.bill_aggregation_service.answers import Question
 from functions.bill_aggregation_service.documents import Documents
 from functions.bill_aggregation_service.model import LinkId, Outcome, ProviderId, UserId
 from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.projection import Projection
 from functions.bill_aggregation_service.refresh import Refreshed, Refresher
+from functions.bill_aggregation_service.renewal import PATHS, Renewal
 from functions.common.errors import FieldError, InvalidInput
 from functions.common.outbox import Outbox
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
@@ -21,6 +27,8 @@ from functions.contracts.rpc.bills_pb2 import (
     RefreshLinkRequest,
     RefreshLinksReply,
     RefreshLinksRequest,
+    RenewAnswerReply,
+    RenewAnswerRequest,
 )
 from functions.contracts.rpc.common_pb2 import (
     ExportUserReply,
@@ -46,11 +54,13 @@ class BillsServicer:
         outbox: Outbox,
         personal: PersonalData,
         documents: Documents,
+        renewal: Callable[[], Renewal],
     ) -> None:
         self._refresher = refresher
         self._projection = projection
         self._outbox = outbox
         self._personal = personal
+        self._renewal = renewal
         self._documents = documents
 
     def RefreshLink(self, request: RefreshLinkRequest, context: RpcContext) -> RefreshLinkReply:  # noqa: ARG002
@@ -75,6 +85,11 @@ class BillsServicer:
         _named(user_id=request.user_id, bill_id=request.bill_id)
         content = self._documents.fetch_document(UserId(request.user_id), request.bill_id)
         return FetchDocumentReply(content=content, content_type=MEDIA_TYPE)
+
+    def RenewAnswer(self, request: RenewAnswerRequest, context: RpcContext) -> RenewAnswerReply:  # noqa: ARG002
+        _named(user_id=request.user_id, path=request.path, query=request.query)
+        done = self._renewal().renew_answer(UserId(request.user_id), _question(request), request.version)
+        return RenewAnswerReply(kept=done.kept, requested=done.requested)
 
     def ProjectLink(self, request: ProjectLinkRequest, context: RpcContext) -> ProjectLinkReply:  # noqa: ARG002
         _named(user_id=request.user_id, link_id=request.link_id, provider_id=request.provider_id)
@@ -114,6 +129,17 @@ def _reply(done: Refreshed) -> RefreshLinkReply:
     )
 
 
+def _question(request: RenewAnswerRequest) -> Question:
+    """Raises InvalidInput."""
+    kind = PATHS.get(request.path)
+    if kind is None:
+        raise InvalidInput.of(FieldError("path", "invalid", "No answer of this path is kept."))
+    try:
+        return msgspec.json.decode(request.query, type=kind)
+    except msgspec.DecodeError as error:
+        raise InvalidInput.of(FieldError("query", "invalid", "This is no query of that path.")) from error
+
+
 def _named(**ids: str) -> None:
     """Raises InvalidInput naming each id that is empty."""
     missing = [FieldError(name, "missing", "This field is required.") for name, value in ids.items() if not value]
@@ -127,7 +153,8 @@ def _build() -> BillsServicer:
         bootstrap.projection(),
         bootstrap.outbox(),
         bootstrap.personal(),
-        documents=bootstrap.documents(),
+        bootstrap.documents(),
+        bootstrap.renewal,
     )
 
 

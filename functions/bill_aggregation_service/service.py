@@ -4,13 +4,13 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Protocol
 
 from functions.bill_aggregation_service.finding import found_bill
 from functions.bill_aggregation_service.history import Version, versions_of
 from functions.bill_aggregation_service.keeping import WRITE_TRIES, LinkMoved
-from functions.bill_aggregation_service.listing import BillPage, ListedBill, Reader
+from functions.bill_aggregation_service.listing import BillPage, Lifetime, ListedBill, Reader
 from functions.bill_aggregation_service.marks import marked
 from functions.bill_aggregation_service.model import (
     Bill,
@@ -88,7 +88,9 @@ class Summary:
     items: tuple[Sum, ...]
     since: date
     until: date | None
-    good_for_seconds: int
+    lifetime: Lifetime
+    outdated: tuple[LinkId, ...]
+    """Links whose utilities are worth asking again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ class Bills:
     live: Callable[[], LiveReads]
     """Built only for a live read, and the outbox only for a mark: they alone need RPC."""
     outbox: Callable[[], Outbox]
-    cache_seconds: int
+    soft: timedelta
+    hard: timedelta
+    """Ages of an answer: past the soft one it is renewed, past the hard one it is not served."""
     fresh_seconds: int
     due_soon_days: int
 
@@ -119,7 +123,8 @@ class Bills:
             items=items,
             sources=tuple(reader.source(links[link_id], live.get(link_id)) for link_id in sorted(links)),
             next_cursor=self.cursors.encode(user_id, {"after": after}) if after else None,
-            good_for_seconds=reader.good_for(links.values(), self.cache_seconds),
+            lifetime=reader.lifetime(links.values(), self.soft, self.hard),
+            outdated=reader.outdated(links.values()),
         )
 
     def get_bill(self, user_id: UserId, bill_id: str) -> BillDetail:
@@ -165,7 +170,8 @@ class Bills:
                 if len(found) > MAX_SUMMED:
                     message = f"More than {MAX_SUMMED} bills lie between these days: ask for fewer."
                     raise InvalidInput.of(FieldError("from", "too_many", message))
-        return Summary(summed(found, by), since, until, reader.good_for(links.values(), self.cache_seconds))
+        lifetime = reader.lifetime(links.values(), self.soft, self.hard)
+        return Summary(summed(found, by), since, until, lifetime, reader.outdated(links.values()))
 
     def _page(
         self, user_id: UserId, criteria: Criteria, reader: Reader, links: dict[LinkId, Link]

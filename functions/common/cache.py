@@ -1,79 +1,61 @@
 """The Redis-protocol cache: rate limit and cached read in one round trip, versioned answers per user.
 
 Each owner (a user, or an address for limits alone) has at most two keys, hash-tagged so that both live in one slot of a
-clustered cache: `{owner}:limit:<policy>` and `{owner}:<space>`, a hash whose field `v` is the version of the owner's
-data and whose other fields are serialised answers. A writer bumps the version, which drops the answers; a reader that
-began before cannot store what it read, because it must name the version it saw.
+clustered cache: `{owner}:limit:<policy>` and `{owner}:<space>`, a hash of serialised answers. A writer bumps the
+version of the space, which drops the answers; a reader that began before cannot store what it read, because it must
+name the version it saw.
+
+An answer has two ages. Past the soft one it is served all the same, and one reader is told to ask for its renewal; past
+the hard one it is not served. What is not there, one reader fills, while others wait for it a moment at most.
 
 Without Redis everything still works: nothing is cached and limits are kept per instance.
 """
 
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from functions.common.cache_scripts import BUMP, FILL, LEASE, LIMIT_AND_READ, LOOK
 from functions.common.logs import fields
+from functions.common.rate_limit import Limit, LocalLimits, Verdict
 
 if TYPE_CHECKING:
     from redis import Redis
 
 log = logging.getLogger(__name__)
 
-# GCRA (ITU-T I.371): one timestamp per owner says when the bucket will be empty again. Answers one text, since each
-# reply more costs the client a read: allowed, remaining, wait, reset (microseconds) and the version, a line end, and
-# the answer that was kept.
-LIMIT_AND_READ = """
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
-local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-local tat = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
-local next_tat = tat + interval
-if next_tat - burst * interval > now then
-  return string.format('0 0 %.0f %.0f 0', next_tat - burst * interval - now, tat - now)
-end
-redis.call('SET', KEYS[1], string.format('%.0f', next_tat), 'PX', math.ceil((next_tat - now) / 1000))
-local remaining = math.floor((now + burst * interval - next_tat) / interval)
-local found = KEYS[2] and redis.call('HMGET', KEYS[2], 'v', ARGV[3]) or {}
-return string.format('1 %.0f 0 %.0f ', remaining, next_tat - now) .. (found[1] or '0') .. '\\n' .. (found[2] or '')
-"""
-FILL = """
-if (redis.call('HGET', KEYS[1], 'v') or '0') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
-redis.call('EXPIRE', KEYS[1], 86400)
-return 1
-"""
-BUMP = """
-local v = redis.call('HINCRBY', KEYS[1], 'v', 1)
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'v', v)
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return v
-"""
-VERSION_TTL_SECONDS = 86_400
-RETRY_AFTER_FAILURE_SECONDS = 1.0
-MAX_LOCAL = 10_000
-"""Owners that an instance keeps limits of while the cache is down."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 8.0
+"""For which the cache is left alone after a failure; doubled with each failure in a row."""
+BUMP_TIMEOUT_MS = 500
+"""A write rather takes long than stays unseen."""
+FILL_LEASE_MS = 2_000
+"""Longer than a read of the table takes. Who took the lease and broke keeps the others waiting only so long."""
+RENEW_LEASE_MS = 30_000
+"""Longer than a renewal takes, with a cold start."""
+LOOKS_SECONDS = (0.005, 0.01, 0.015)
+"""Pauses in which a reader looks whether somebody else has filled what it misses, before it reads the table itself."""
+MAX_FIELDS = 200
+"""Of one owner's space: answers and leases."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `per_minute` requests a minute, evenly refilled; `policy` names it in keys and in the RateLimit
-    headers."""
-
-    policy: str
-    per_minute: int
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    allowed: bool
-    remaining: int
-    retry_after: float
-    """Seconds until the next request may pass; 0 when this one may."""
-    reset: float
-    """Seconds until the full quota is there again."""
+class Found(StrEnum):
+    NOTHING = "nothing"
+    """Nothing was asked for, or the request was refused."""
+    FRESH = "fresh"
+    STALE = "stale"
+    """Past its soft age: serve it."""
+    RENEW = "renew"
+    """The same, and of all readers this one is to ask for the renewal."""
+    MISS = "miss"
+    """This reader fills it."""
+    BUSY = "busy"
+    """Somebody else fills it, but was not done in time."""
+    DOWN = "down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +68,18 @@ class Entry:
 
     @property
     def key(self) -> str:
-        return space_key(self.owner, self.space)
+        return f"{{{self.owner}}}:{self.space}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """What the cache knew: the version of the owner's data (0: none), and the answer if there was one."""
+    """What the cache knew: the version of the owner's data (0: unknown), and the answer if there was one."""
 
     version: int = 0
     value: bytes | None = None
-    stored_at: float = 0.0
-    """Unix time at which the answer was stored; for its soft age."""
-
-
-def space_key(owner: str, space: str) -> str:
-    return f"{{{owner}}}:{space}"
+    tag: str = ""
+    """The answer's entity tag, as it was kept beside it."""
+    found: Found = Found.NOTHING
 
 
 class Cache:
@@ -111,105 +90,111 @@ class Cache:
         url: str,
         timeout_ms: int,
         now: Callable[[], float] = time.monotonic,
-        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._url = url
-        self._timeout = timeout_ms / 1000
+        self._timeout_ms = timeout_ms
         self._now = now
-        self._clock = clock
+        self._sleep = sleep
+        self._failures = 0
         self._retry_at = 0.0
-        self._down = False
-        self._client: Redis | None = None
-        self._scripts: dict[str, Any] = {}  # Any: redis-py's Script has no useful type
-        self._local: dict[str, float] = {}
+        self._clients: dict[int, Redis] = {}
+        self._digests: dict[str, str] = {}
+        self._local = LocalLimits(now)
 
     def limit_and_read(self, owner: str, limit: Limit, entry: Entry | None = None) -> tuple[Verdict, Cached]:
         """Counts one request of `owner` against `limit` and, in the same round trip, looks `entry` up."""
-        interval = 60_000_000 // max(limit.per_minute, 1)
-        keys = [f"{{{owner}}}:limit:{limit.policy}"] + ([entry.key] if entry else [])
-        args: list[str | int] = [interval, limit.per_minute] + ([entry.name] if entry else [])
+        keys = [f"{{{owner}}}:limit:{limit.policy}"]
+        args: list[str | int] = [limit.interval_us, limit.per_minute]
+        if entry:
+            keys.append(entry.key)
+            args += [entry.name, FILL_LEASE_MS, RENEW_LEASE_MS]
         answer = self.run(LIMIT_AND_READ, keys, args)
         if answer is None:
-            return self._limit_locally(keys[0], interval / 1e6, limit.per_minute), Cached()
+            return self._local.count(keys[0], limit), Cached(found=Found.DOWN if entry else Found.NOTHING)
         told, _, framed = answer.partition(b"\n")
-        allowed, remaining, wait, reset, version = map(int, told.split())
-        return Verdict(bool(allowed), remaining, wait / 1e6, reset / 1e6), self._cached(version, framed)
+        allowed, remaining, wait, reset, version, found = told.split()
+        verdict = Verdict(allowed == b"1", int(remaining), int(wait) / 1e6, int(reset) / 1e6)
+        cached = _unframed(int(version), Found(found.decode()), framed)
+        return verdict, self._awaited(entry, cached) if entry and cached.found is Found.BUSY else cached
 
-    def fill(self, entry: Entry, version: int, value: bytes, ttl_seconds: int) -> bool:
-        """Keeps `value`, unless the owner's data changed since `version` was seen. Whether it was kept."""
-        if ttl_seconds <= 0:
+    def fill(self, entry: Entry, seen: Cached, value: bytes, tag: str, soft_end: datetime, hard_end: datetime) -> bool:
+        """Keeps `value` with its entity tag, unless the owner's data changed since `seen`. Whether it was kept."""
+        if not seen.version:
             return False
-        stored_at = self._clock()
-        framed = f"{stored_at:.3f} {stored_at + ttl_seconds:.3f}\n".encode() + value
-        return bool(self.run(FILL, [entry.key], [version, entry.name, framed]))
+        framed = f"{_ms(soft_end)} {_ms(hard_end)} {tag}\n".encode() + value
+        return bool(self.run(FILL, [entry.key], [seen.version, entry.name, framed, MAX_FIELDS]))
 
     def bump(self, owner: str, space: str) -> None:
         """The owner's data changed: no answer read before this moment is served or stored any more."""
         # Even just after a failure: a reader may do without the cache, but old answers in it must go.
         self._retry_at = 0.0
-        self.run(BUMP, [space_key(owner, space)], [VERSION_TTL_SECONDS])
+        if self.run(BUMP, [Entry(owner, space, "").key], [], BUMP_TIMEOUT_MS) is None and self._url:
+            log.error("cache_not_bumped", extra=fields(owner=owner, space=space))
 
-    def _cached(self, version: int, framed: bytes) -> Cached:
-        """Answers of one owner share a key and so a time-to-live; each carries its own end in its first line."""
-        if not framed:
-            return Cached(version)
-        head, _, value = framed.partition(b"\n")
-        stored_at, expires_at = map(float, head.split())
-        if expires_at <= self._clock():
-            return Cached(version)
-        return Cached(version, value, stored_at)
+    def lease(self, owner: str, name: str, seconds: int) -> bool:
+        """Whether the caller is the only one to do this for so long. Nobody is while the cache is down."""
+        return bool(self.run(LEASE, [f"{{{owner}}}:lease:{name}"], [seconds * 1000]))
 
-    def run(self, script: str, keys: list[str], args: list[Any]) -> Any:  # Any: Redis replies are untyped
+    def run(self, script: str, keys: list[str], args: list[Any], timeout_ms: int = 0) -> Any:  # Any: replies, untyped
         """What the Lua script answers, in one round trip; None where the cache does not answer in time. The keys of one
         script share a hash tag."""
         if not self._url or self._now() < self._retry_at:
             return None
         import redis
 
+        client = self._client(timeout_ms or self._timeout_ms)
         try:
-            answer = self._script(script)(keys=keys, args=args)
+            try:
+                answer = client.evalsha(self._digest(script), len(keys), *keys, *args)
+            except redis.exceptions.NoScriptError:
+                answer = client.eval(script, len(keys), *keys, *args)
         except redis.RedisError as error:
-            self._retry_at = self._now() + RETRY_AFTER_FAILURE_SECONDS
-            if not self._down:  # once, not with each request that finds it so
-                log.warning("cache_unavailable", extra=fields(error=type(error).__name__))
-            self._down = True
+            self._failed(error)
             return None
-        if self._down:
+        if self._failures:
             log.info("cache_available")
-            self._down = False
+            self._failures = 0
         return answer
 
-    def _script(self, source: str) -> Any:  # Any: redis-py's Script
-        if self._client is None:
+    def _awaited(self, entry: Entry, missed: Cached) -> Cached:
+        for seconds in LOOKS_SECONDS:
+            self._sleep(seconds)
+            framed = self.run(LOOK, [entry.key], [entry.name])
+            if framed:
+                return _unframed(missed.version, Found.FRESH, framed)
+        return missed
+
+    def _failed(self, error: Exception) -> None:
+        pause = min(FIRST_PAUSE_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)
+        self._retry_at = self._now() + pause
+        if not self._failures:  # once, not with each request that finds it so
+            log.warning("cache_unavailable", extra=fields(error=type(error).__name__))
+        self._failures += 1
+
+    def _client(self, timeout_ms: int) -> "Redis":
+        if timeout_ms not in self._clients:
             import redis
 
-            self._client = redis.Redis.from_url(
-                self._url, socket_timeout=self._timeout, socket_connect_timeout=max(self._timeout, 0.2)
+            seconds = timeout_ms / 1000
+            self._clients[timeout_ms] = redis.Redis.from_url(
+                self._url, socket_timeout=seconds, socket_connect_timeout=max(seconds, 0.2)
             )
-        if source not in self._scripts:
-            self._scripts[source] = self._client.register_script(source)
-        return self._scripts[source]
+        return self._clients[timeout_ms]
 
-    def _limit_locally(self, key: str, interval: float, burst: int) -> Verdict:
-        now = self._now()
-        tat = max(self._local.get(key, now), now) + interval
-        wait = tat - burst * interval - now
-        if wait > 1e-6:  # less is only the rounding of the sum
-            return Verdict(False, 0, wait, tat - interval - now)
-        if len(self._local) >= MAX_LOCAL:
-            self._forget(now)
-        self._local[key] = tat
-        return Verdict(True, int((now + burst * interval - tat) / interval + 1e-3), 0.0, tat - now)
-
-    def _forget(self, now: float) -> None:
-        """Those that are idle; and when too many are not, those that used up least."""
-        busy = sorted((tat, key) for key, tat in self._local.items() if tat > now)
-        self._local = {key: tat for tat, key in busy[-(MAX_LOCAL // 2) :]}
+    def _digest(self, script: str) -> str:
+        """By which Redis knows it. redis-py's own Script looks it all up again with each call."""
+        if script not in self._digests:
+            self._digests[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        return self._digests[script]
 
 
-def rate_limit_headers(limit: Limit, verdict: Verdict) -> Mapping[str, str]:
-    """draft-ietf-httpapi-ratelimit-headers: policy, what is left (r) and seconds until it is full again (t)."""
-    return {
-        "RateLimit-Policy": f'"{limit.policy}";q={limit.per_minute};w=60',
-        "RateLimit": f'"{limit.policy}";r={verdict.remaining};t={int(verdict.reset + 0.999)}',
-    }
+def _unframed(version: int, found: Found, framed: bytes) -> Cached:
+    if not framed:
+        return Cached(version, found=found)
+    head, _, value = framed.partition(b"\n")
+    return Cached(version, value, head.rpartition(b" ")[2].decode(), found)
+
+
+def _ms(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)

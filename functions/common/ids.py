@@ -8,6 +8,7 @@ import secrets
 import time
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in CROCKFORD for second in CROCKFORD]
 TIME_CHARS, RANDOM_CHARS = 10, 16
 
 
@@ -32,4 +33,5 @@ def is_id(prefix: str, text: str) -> bool:
 
 
 def _encode(number: int, width: int) -> str:
-    return "".join(CROCKFORD[(number >> (5 * place)) & 31] for place in range(width - 1, -1, -1))
+    """`width` is even."""
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(5 * width - 10, -1, -10)])

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +23,8 @@ from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.schemas import BillsQuery
 from functions.common import logs
 from functions.common.cache import Cache, Entry
+from functions.common.http.etag import tag_of
+from functions.common.rate_limit import Limit
 from tests.bench.cold_start import PEER, ours, peer
 from tests.bench.isolated import milliseconds, race, ratio
 from tests.bench.printing import table, verdict
@@ -58,7 +61,9 @@ def fill(cache_url: str) -> None:
     client.flushall()
     client.set(f"bills:{USER}", page())
     entry = Entry(USER, bootstrap.CACHE_SPACE, BillsQuery().name)
-    if not Cache(cache_url, 1000).fill(entry, 0, page(), 3600):
+    cache, now = Cache(cache_url, 1000), datetime.now(UTC)
+    _, seen = cache.limit_and_read(USER, Limit("user", 600), entry)
+    if not cache.fill(entry, seen, page(), tag_of(page()), now + timedelta(hours=1), now + timedelta(hours=2)):
         raise RuntimeError("the cache did not take the page")
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from chalice.app import Chalice, Request, Response
 
-from functions.common import logs
-from functions.common.cache import Cache, Cached, Entry, Limit, rate_limit_headers
+from functions.common import logs, metrics
+from functions.common.cache import Cache, Cached, Entry, Found
 from functions.common.context import CORRELATION_HEADER, TRACE_HEADER, correlation_id, invocation
 from functions.common.errors import (
     AppError,
@@ -36,6 +36,7 @@ from functions.common.http.etag import check_if_match
 from functions.common.http.headers import SECURITY_HEADERS, cors_headers, with_cors
 from functions.common.http.problem import problem
 from functions.common.http.route import JSON, RouteSpec
+from functions.common.rate_limit import Limit, rate_limit_headers
 from functions.common.settings import ActionSettings, HttpSettings, IdempotencySettings, SettingsError, load
 from functions.common.validation import MAX_NAME, decode_object, parse, parse_query
 
@@ -170,7 +171,7 @@ class ServiceApp(Chalice):
         logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
         asked = event.get("requestContext") or {}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        self._event = event
+        self._event, self.cached = event, Cached()
         left = context.get_remaining_time_in_millis() / 1000 - 0.5 if context else GATEWAY_SECONDS
         parent = headers.get(TRACE_HEADER)
         address = str((asked.get("identity") or {}).get("sourceIp") or "")
@@ -190,9 +191,24 @@ class ServiceApp(Chalice):
                     route=asked.get("resourcePath"),
                     status=answer["statusCode"],
                     ms=round((time.perf_counter() - started) * 1000, 1),
-                ),
+                )
+                | self._counted(str(asked.get("resourcePath"))),
             )
             return answer
+
+    def _counted(self, route: str) -> dict[str, object]:
+        """How the cached read ended, as a metric; nothing where none was made."""
+        found = self.cached.found
+        if found is Found.NOTHING:
+            return {}
+        return metrics.counted(
+            self.app_name,
+            route,
+            CacheHits=int(found is Found.FRESH),
+            CacheStale=int(found in (Found.STALE, Found.RENEW)),
+            CacheMisses=int(found in (Found.MISS, Found.BUSY)),
+            CacheErrors=int(found is Found.DOWN),
+        )
 
     # What handlers use.
 

@@ -152,6 +152,61 @@ class RefreshedLink(_message.Message):
 Global___RefreshedLink: _TypeAlias = RefreshedLink  # noqa: Y015
 
 @_typing.final
+class RenewAnswerRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    path: _builtins.str
+    """Of the route that gives the answer: /bills or /bills/summary."""
+    query: _builtins.str
+    """The route's query as JSON."""
+    version: _builtins.int
+    """Version of the user's data that the reader saw in the cache."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        path: _builtins.str = ...,
+        query: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "query", b"query", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewAnswerRequest: _TypeAlias = RenewAnswerRequest  # noqa: Y015
+
+@_typing.final
+class RenewAnswerReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEPT_FIELD_NUMBER: _builtins.int
+    REQUESTED_FIELD_NUMBER: _builtins.int
+    kept: _builtins.bool
+    """False when the user's data changed meanwhile."""
+    requested: _builtins.int
+    """Links whose refresh was requested."""
+    def __init__(
+        self,
+        *,
+        kept: _builtins.bool = ...,
+        requested: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "requested", b"requested"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewAnswerReply: _TypeAlias = RenewAnswerReply  # noqa: Y015
+
+@_typing.final
 class FetchDocumentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from functions.bill_aggregation_service.adapters.base import Access, Headers
+from functions.bill_aggregation_service.answers import Answers
 from functions.bill_aggregation_service.clients import LiveReadsClient
 from functions.bill_aggregation_service.documents import Documents, Present
 from functions.bill_aggregation_service.keeping import LinkMoved
@@ -25,10 +26,12 @@ from functions.bill_aggregation_service.model import (
 from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.projection import Projection
 from functions.bill_aggregation_service.refresh import OpenedAccount, Refresher
+from functions.bill_aggregation_service.renewal import Renewal
 from functions.bill_aggregation_service.rpc import BILLS, BillsServicer
 from functions.bill_aggregation_service.service import LIVE_SECONDS, Bills
 from functions.bill_aggregation_service.table import BillTable
 from functions.bill_aggregation_service.upsert import Attempt, Change
+from functions.common.cache import Cached, Entry
 from functions.common.cursor import SignedCursors
 from functions.common.errors import AppError
 from functions.common.outbox import Outbox, Pending
@@ -246,8 +249,23 @@ class FakeServices:
 
 
 class FakeCache:
+    """`version`: the one that fills must have seen."""
+
     def __init__(self) -> None:
         self.bumps: list[tuple[str, str]] = []
+        self.version = 1
+        self.filled: dict[Entry, tuple[bytes, str, datetime, datetime]] = {}
+        self.leases: dict[tuple[str, str], int] = {}
+
+    def fill(self, entry: Entry, seen: Cached, value: bytes, tag: str, soft_end: datetime, hard_end: datetime) -> bool:
+        if seen.version == self.version:
+            self.filled[entry] = (value, tag, soft_end, hard_end)
+        return seen.version == self.version
+
+    def lease(self, owner: str, name: str, seconds: int) -> bool:
+        taken = (owner, name) in self.leases
+        self.leases.setdefault((owner, name), seconds)
+        return not taken
 
     def bump(self, owner: str, space: str) -> None:
         self.bumps.append((owner, space))
@@ -289,7 +307,8 @@ class World:
             cursors=self.cursors,
             outbox=lambda: self.outbox,
             live=lambda: LiveReadsClient(self.rpc),
-            cache_seconds=300,
+            soft=timedelta(minutes=5),
+            hard=timedelta(hours=1),
             fresh_seconds=21_600,
             due_soon_days=7,
         )
@@ -297,9 +316,18 @@ class World:
     @property
     def rpc(self) -> Stub:
         """The service Bills as its callers have it, made of what stands here now."""
+        return Stub(BILLS, LoopbackChannel(LambdaRpcHandler(BILLS, lambda: self.servicer)), LIVE_SECONDS)
+
+    @property
+    def servicer(self) -> BillsServicer:
         personal = PersonalData(BillTable("bills", self.clock), self.cache)
-        servicer = BillsServicer(self.refresher, self.projection, self.outbox, personal, documents=self.documents)
-        return Stub(BILLS, LoopbackChannel(LambdaRpcHandler(BILLS, lambda: servicer)), LIVE_SECONDS)
+        return BillsServicer(
+            self.refresher, self.projection, self.outbox, personal, self.documents, lambda: self.renewal
+        )
+
+    @property
+    def renewal(self) -> Renewal:
+        return Renewal(Answers(self.bills), self.cache, self.publisher, self.clock)
 
     @property
     def documents(self) -> Documents:

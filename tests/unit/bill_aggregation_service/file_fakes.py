@@ -6,7 +6,8 @@ from typing import IO
 
 from functions.bill_aggregation_service.exports import Exports
 from functions.bill_aggregation_service.import_job import ImportId, ImportJob, JobMoved
-from functions.bill_aggregation_service.imports import FILES, Importer, Profile
+from functions.bill_aggregation_service.imports import Importer, Profile
+from functions.bill_aggregation_service.listing import FILES
 from functions.bill_aggregation_service.model import LinkId, Provider, ProviderId, UserId
 from functions.bill_aggregation_service.uploads import ImportWork, UploadForm, Uploads
 from functions.common.errors import AppError, NotFound

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,35 +11,43 @@ import pytest
 from functions.bill_aggregation_service import app as module
 from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.adapters.base import ProviderDown
+from functions.bill_aggregation_service.clients import RenewalsClient
+from functions.bill_aggregation_service.rpc import BILLS
 from functions.common import cursor
-from functions.common.cache import Cached, Entry, Limit, Verdict
+from functions.common.cache import Cached, Entry, Found
+from functions.common.rate_limit import Limit, Verdict
+from functions.common.rpc.client import Stub
+from functions.common.rpc.server import LambdaRpcHandler
+from functions.contracts.events.bills import BillsRefreshRequestedV1
+from functions.contracts.events.envelope import unwrap
+from tests.support.fakes import LoopbackChannel
 from tests.support.http import Result, configure, request, token
-from tests.unit.bill_aggregation_service.fakes import LINK, USER, World, fetched
+from tests.unit.bill_aggregation_service.fakes import LINK, USER, FakeCache, World, fetched
 
 app = configure(module.app)
 
 
-class KeepingCache:
-    """One round trip at a time, in memory."""
+class KeepingCache(FakeCache):
+    """One round trip at a time, in memory. `found`: how it says that an answer is which it has."""
 
     def __init__(self) -> None:
-        self.version = 0
-        self.kept: dict[Entry, tuple[bytes, int]] = {}
+        super().__init__()
+        self.found = Found.FRESH
         self.reads: list[Entry | None] = []
 
     def limit_and_read(self, owner: str, limit: Limit, entry: Entry | None = None) -> tuple[Verdict, Cached]:
         self.reads.append(entry)
-        value, _ = self.kept.get(entry, (None, 0)) if entry else (None, 0)
-        return Verdict(True, 9, 0.0, 0.0), Cached(self.version, value)
-
-    def fill(self, entry: Entry, version: int, value: bytes, ttl_seconds: int) -> bool:
-        if version == self.version:
-            self.kept[entry] = (value, ttl_seconds)
-        return version == self.version
+        verdict = Verdict(True, 9, 0.0, 0.0)
+        if entry is None:
+            return verdict, Cached()
+        if entry not in self.filled:
+            return verdict, Cached(self.version, found=Found.MISS)
+        value, tag, _, _ = self.filled[entry]
+        return verdict, Cached(self.version, value, tag, self.found)
 
     def bump(self, owner: str, space: str) -> None:
         self.version += 1
-        self.kept.clear()
+        self.filled.clear()
 
 
 @pytest.fixture
@@ -55,8 +63,17 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def cache(world: World, monkeypatch: pytest.MonkeyPatch) -> KeepingCache:
     keeping = KeepingCache()
     monkeypatch.setitem(app.__dict__, "cache", keeping)
+    world.cache = keeping
     world.refresher = replace(world.refresher, cache=keeping)
     return keeping
+
+
+@pytest.fixture(autouse=True)
+def renewals(world: World, monkeypatch: pytest.MonkeyPatch) -> LoopbackChannel:
+    """Where renewals are posted to; they are carried out at once."""
+    channel = LoopbackChannel(LambdaRpcHandler(BILLS, lambda: world.servicer))
+    monkeypatch.setattr(bootstrap, "renewals", lambda: RenewalsClient(Stub(BILLS, channel)))
+    return channel
 
 
 def get(**query: str) -> Result:
@@ -139,17 +156,83 @@ def test_a_second_read_comes_from_the_cache(world: World, cache: KeepingCache, m
     second = get(limit="10")
 
     assert first.json == second.json
-    assert [ttl for _, ttl in cache.kept.values()] == [300]
     assert len(cache.reads) == 2
+    [(body, tag, soft_end, hard_end)] = cache.filled.values()
+    assert (soft_end, hard_end) == (world.clock.now() + timedelta(minutes=5), world.clock.now() + timedelta(hours=1))
+    assert first.headers["ETag"] == second.headers["ETag"] == f'"{tag}"'
+    assert first.text == second.text == body.decode()
+
+
+def test_who_has_the_kept_answer_already_gets_304(world: World, cache: KeepingCache) -> None:
+    tag = get().headers["ETag"]
+
+    again = request(app, "GET", "/bills", bearer=token(USER), headers={"if-none-match": tag})
+    as_csv = request(app, "GET", "/bills", bearer=token(USER), headers={"if-none-match": tag, "accept": "text/csv"})
+
+    assert (again.status, again.text) == (304, "")
+    assert as_csv.status == 200
+    assert as_csv.headers["ETag"] != tag
+
+
+@pytest.mark.parametrize("path", ["/bills", "/bills/summary"])
+def test_an_old_answer_is_served_as_it_is_and_its_renewal_is_posted_once(
+    world: World, cache: KeepingCache, renewals: LoopbackChannel, path: str
+) -> None:
+    query = {"from": "2026-01-01"}
+    old = request(app, "GET", path, query=query, bearer=token(USER))
+    [entry] = cache.filled
+    cache.filled[entry] = (b'{"old":true}', "t", *cache.filled[entry][2:])
+
+    for cache.found in (Found.RENEW, Found.STALE):
+        stale = request(app, "GET", path, query=query, bearer=token(USER))
+        assert stale.status == 200
+        if cache.found is Found.RENEW:
+            assert (stale.json, stale.headers["ETag"]) == ({"old": True}, '"t"')
+
+    assert [call.method for call in renewals.calls] == ["billing.bills.v1.Bills/RenewAnswer"]
+    assert cache.filled[entry][0] == old.text.encode()
+    assert len(cache.filled) == 1
+    assert world.publisher.types.count("bills.refresh_requested.v1") == 0
+
+
+def test_a_renewal_that_cannot_be_posted_costs_the_reader_nothing(
+    world: World, cache: KeepingCache, renewals: LoopbackChannel
+) -> None:
+    first = get()
+    cache.found, renewals.down = Found.RENEW, True
+
+    assert get().text == first.text
+
+
+def test_sources_past_their_soft_age_are_asked_for_by_whoever_reads_them_first(
+    world: World, cache: KeepingCache, renewals: LoopbackChannel
+) -> None:
+    world.clock.advance(timedelta(hours=7))
+
+    assert get().json["sources"][0]["outcome"] == "stale"
+    get(limit="10")
+    get(limit="20")
+
+    wanted = [event for event in world.publisher.events if event.type == "bills.refresh_requested.v1"]
+    assert [unwrap(event, BillsRefreshRequestedV1).link_id for event in wanted] == [LINK]
+    assert len(renewals.calls) == 3
+
+
+def test_without_a_cache_nobody_asks_for_anything(world: World, renewals: LoopbackChannel) -> None:
+    """Nothing would keep a thousand readers from asking a thousand times: links are due by themselves."""
+    world.clock.advance(timedelta(hours=7))
+
+    assert get().json["sources"][0]["outcome"] == "stale"
+    assert renewals.calls == []
 
 
 def test_the_same_question_has_one_name(world: World, cache: KeepingCache) -> None:
     get()
     get(limit="50")
     get(refresh="false")
-    assert len(cache.kept) == 1
+    assert len(cache.filled) == 1
     get(limit="51")
-    assert len(cache.kept) == 2
+    assert len(cache.filled) == 2
 
 
 def test_a_write_drops_what_was_kept(world: World, cache: KeepingCache) -> None:
@@ -166,19 +249,20 @@ def test_a_live_read_is_neither_read_from_the_cache_nor_kept(world: World, cache
 
     assert live.json["sources"][0]["outcome"] == "fresh"
     assert cache.reads[-1] is None
-    assert cache.kept == {}
+    assert cache.filled == {}
 
 
 HIT = """
 import sys
 from functions.bill_aggregation_service.app import app
-from functions.common.cache import Cached, Verdict
+from functions.common.cache import Cached, Found
+from functions.common.rate_limit import Verdict
 from functions.common.http.auth import Principal
 
 class Warm:
     def limit_and_read(self, owner, limit, entry=None):
         assert owner == "usr_1" and entry.space == "bills" and len(entry.name) == 24
-        return Verdict(True, 9, 0.0, 0.0), Cached(1, b'{"items":[]}')
+        return Verdict(True, 9, 0.0, 0.0), Cached(1, b'{"items":[]}', "tag", Found.FRESH)
 
 app.__dict__["cache"] = Warm()
 app._authenticate = lambda: Principal("usr_1")

@@ -73,7 +73,7 @@ class TestCsv:
         assert [row["bill_id"] for row in rows] == [item["bill_id"] for item in items]
         assert rows[1]["tariff"] == "'=1+1"
         assert "Link" not in answer.headers
-        assert len(app.cache.kept) == 1  # type: ignore[attr-defined]  # a KeepingCache
+        assert len(app.cache.filled) == 1  # type: ignore[attr-defined]  # a KeepingCache
 
     def test_says_where_the_next_page_is(self, world: World) -> None:
         following = get(limit="1", service_type="electricity").json["next_cursor"]

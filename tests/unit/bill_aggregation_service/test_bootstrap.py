@@ -7,6 +7,8 @@ import pytest
 from functions.bill_aggregation_service import bootstrap, rpc
 from functions.bill_aggregation_service.adapters.base import ProviderMisconfigured
 from functions.bill_aggregation_service.adapters.http_client import UtilityClient
+from functions.bill_aggregation_service.clients import RenewalsClient
+from functions.common.errors import Unavailable
 from functions.common.settings import SettingsError
 
 OF_BILL_API = {
@@ -21,11 +23,15 @@ OF_BILL_RPC = {
     "RPC_CREDENTIALS": "lambda:credentials",
     "RPC_PROVIDERS": "lambda:providers",
     "RPC_BROKER": "lambda:broker",
+    "CURSOR_SECRET": "0123456789abcdef",
     "SANDBOX_ORIGIN": "http://localhost:4566",
 }
 BUILDERS = (
     bootstrap.service,
     bootstrap.live_reads,
+    bootstrap.renewals,
+    bootstrap.renewal,
+    bootstrap.publisher,
     bootstrap.refresher,
     bootstrap.utilities,
     bootstrap.documents,
@@ -62,6 +68,18 @@ def test_builds_what_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert bootstrap.service().live() is bootstrap.live_reads()
     assert bootstrap.service().outbox() is bootstrap.outbox()
+
+
+def test_builds_what_renews(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, OF_BILL_API)
+    assert isinstance(bootstrap.renewals(), RenewalsClient)
+    assert bootstrap.answers().bills is bootstrap.service()
+
+    renewal = bootstrap.renewal()
+
+    assert renewal is bootstrap.renewal()
+    with pytest.raises(Unavailable):
+        renewal.answers.bills.live()
 
 
 def test_a_short_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

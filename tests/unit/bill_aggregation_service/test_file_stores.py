@@ -18,8 +18,9 @@ from functions.bill_aggregation_service.file_clients import FileAccountsClient, 
 from functions.bill_aggregation_service.file_store import S3Files, SqsQueue
 from functions.bill_aggregation_service.import_job import Asked, ImportId, ImportJob, ImportState, JobMoved
 from functions.bill_aggregation_service.import_table import ImportTable
-from functions.bill_aggregation_service.imports import FILES, Profile
+from functions.bill_aggregation_service.imports import Profile
 from functions.bill_aggregation_service.item_table import Item
+from functions.bill_aggregation_service.listing import FILES
 from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.table import BillTable
 from functions.common import aws

@@ -58,7 +58,9 @@ def table(world: World) -> BillTable:
 @pytest.fixture
 def bills(world: World, table: BillTable) -> Stub:
     data = PersonalData(table, world.cache)
-    servicer = BillsServicer(world.refresher, world.projection, world.outbox, data, documents=world.documents)
+    servicer = BillsServicer(
+        world.refresher, world.projection, world.outbox, data, world.documents, lambda: world.renewal
+    )
     return Stub(BILLS, LoopbackChannel(LambdaRpcHandler(BILLS, lambda: servicer)))
 
 

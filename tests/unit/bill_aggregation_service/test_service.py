@@ -9,8 +9,8 @@ import pytest
 from functions.bill_aggregation_service import rpc
 from functions.bill_aggregation_service.adapters.base import Access, BadCredentials, ProviderDown
 from functions.bill_aggregation_service.clients import LiveReadsClient
-from functions.bill_aggregation_service.listing import SourceError
-from functions.bill_aggregation_service.model import Criteria, FetchedBill, Freshness, ProviderId, Status
+from functions.bill_aggregation_service.listing import FILES, BillPage, Lifetime, SourceError
+from functions.bill_aggregation_service.model import Criteria, FetchedBill, Freshness, Outcome, ProviderId, Status
 from functions.bill_aggregation_service.refresh import LinkResult
 from functions.common.context import invocation
 from functions.common.errors import Unavailable
@@ -137,14 +137,52 @@ class TestKeeping:
         # New York, in March: midnight is 04:00 UTC
         settled.clock.advance(datetime(2026, 3, 16, 3, 58, 20, tzinfo=UTC) - settled.clock.now())
 
-        assert settled.bills.list_bills(USER, Criteria()).good_for_seconds == 100
+        midnight = datetime(2026, 3, 16, 4, tzinfo=UTC)
+        assert settled.bills.list_bills(USER, Criteria()).lifetime == Lifetime(midnight, midnight)
 
-    def test_nor_longer_than_a_source_is_young(self, settled: World) -> None:
+    def test_is_renewed_when_a_source_gets_old(self, settled: World) -> None:
         settled.clock.advance(timedelta(seconds=21_600 - 30))
-        assert settled.bills.list_bills(USER, Criteria()).good_for_seconds == 30
+        now = settled.clock.now()
 
-    def test_nor_than_the_setting(self, settled: World) -> None:
-        assert settled.bills.list_bills(USER, Criteria()).good_for_seconds == 300
+        assert settled.bills.list_bills(USER, Criteria()).lifetime == Lifetime(
+            now + timedelta(seconds=30), now + timedelta(hours=1)
+        )
+
+    def test_else_as_the_settings_say(self, settled: World) -> None:
+        now = settled.clock.now()
+
+        assert settled.bills.list_bills(USER, Criteria()).lifetime == Lifetime(
+            now + timedelta(minutes=5), now + timedelta(hours=1)
+        )
+
+
+class TestOutdated:
+    def page_of(self, world: World, **changes: object) -> BillPage:
+        world.clock.advance(timedelta(seconds=21_600))
+        link = world.store.rows[USER, LINK]
+        world.store.rows[USER, LINK] = replace(link, **changes)  # type: ignore[arg-type]  # fields of Link
+        return world.bills.list_bills(USER, Criteria())
+
+    def test_a_link_past_its_soft_age(self, settled: World) -> None:
+        assert settled.bills.list_bills(USER, Criteria()).outdated == ()
+        page = self.page_of(settled)
+        assert page.outdated == (LINK,)
+        assert page.sources[0].outcome is Freshness.STALE
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"outcome": Outcome.FAILED},
+            {"outcome": Outcome.NEVER},
+            {"state": "MFA_REQUIRED"},
+            {"state": "ACTION_REQUIRED"},
+            {"provider_id": FILES},
+        ],
+    )
+    def test_not_one_that_fails_waits_for_its_user_or_has_nobody_to_ask(
+        self, settled: World, changes: dict[str, object]
+    ) -> None:
+        assert self.page_of(settled, **changes).outdated == ()
 
 
 class TestLive:

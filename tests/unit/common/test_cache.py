@@ -3,16 +3,22 @@
 import socket
 import threading
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 import redis
 
-from functions.common.cache import MAX_LOCAL, Cache, Cached, Entry, Limit, rate_limit_headers
+from functions.common import cache as module
+from functions.common.cache import LOOKS_SECONDS, MAX_FIELDS, Cache, Cached, Entry, Found
+from functions.common.rate_limit import MAX_LOCAL, Limit, rate_limit_headers
+from tests.support.redis_server import gate
 from tests.unit.common.conftest import Lines
 
-OFTEN = Limit("user", 600)
+OFTEN = Limit("user", 600_000)
 ENTRY = Entry("usr_1", "bills", "first-page")
 
 
@@ -37,7 +43,31 @@ def server(redis_url: str) -> "redis.Redis":
 
 
 def read(cache: Cache, entry: Entry = ENTRY) -> Cached:
-    return cache.limit_and_read("usr_1", OFTEN, entry)[1]
+    return cache.limit_and_read(entry.owner, OFTEN, entry)[1]
+
+
+def fill(
+    cache: Cache,
+    value: bytes,
+    entry: Entry = ENTRY,
+    seen: Cached | None = None,
+    *,
+    tag: str = "t",
+    soft: float = 60,
+    hard: float = 600,
+) -> bool:
+    """As who has read it, if not otherwise `seen`; `soft` and `hard`: seconds from now."""
+    now = datetime.now(UTC)
+    seen = seen or read(cache, entry)
+    return cache.fill(entry, seen, value, tag, now + timedelta(seconds=soft), now + timedelta(seconds=hard))
+
+
+def in_threads(*works: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 # the limit
@@ -125,9 +155,10 @@ def test_owners_and_policies_do_not_share_a_quota(cache: Cache) -> None:
 
 
 def test_the_headers_say_policy_rest_and_reset(cache: Cache) -> None:
-    verdict, _ = cache.limit_and_read("usr_1", OFTEN)
+    limit = Limit("user", 600)
+    verdict, _ = cache.limit_and_read("usr_1", limit)
 
-    assert rate_limit_headers(OFTEN, verdict) == {
+    assert rate_limit_headers(limit, verdict) == {
         "RateLimit-Policy": '"user";q=600;w=60',
         "RateLimit": '"user";r=599;t=1',
     }
@@ -138,19 +169,21 @@ def test_the_headers_say_policy_rest_and_reset(cache: Cache) -> None:
 
 def test_what_was_filled_is_read_in_the_same_round_trip_as_the_limit(cache: Cache) -> None:
     value = bytes(range(256)) * 10
-    assert read(cache) == Cached()
+    missed = read(cache)
+    assert (missed.value, missed.found) == (None, Found.MISS)
 
-    assert cache.fill(ENTRY, 0, value, 60)
+    assert fill(cache, value, tag="abc")
 
     verdict, cached = cache.limit_and_read("usr_1", OFTEN, ENTRY)
     assert verdict.allowed
-    assert cached.value == value
-    assert cached.stored_at == pytest.approx(time.time(), abs=2)
+    assert cached == Cached(missed.version, value, "abc", Found.FRESH)
 
 
-def test_limit_and_read_are_one_command(cache: Cache, server: "redis.Redis") -> None:
-    cache.fill(ENTRY, 0, b"x", 60)
+@pytest.mark.parametrize("soft", [60, -1])
+def test_limit_and_read_are_one_command(cache: Cache, server: "redis.Redis", soft: float) -> None:
+    """Also for a stale answer, with the lease of its renewal."""
     read(cache)
+    fill(cache, b"x", soft=soft)
     before = server.info("commandstats")
 
     read(cache)
@@ -162,8 +195,9 @@ def test_limit_and_read_are_one_command(cache: Cache, server: "redis.Redis") -> 
 
 
 def test_a_refused_request_reads_nothing(cache: Cache) -> None:
-    cache.fill(ENTRY, 0, b"x", 60)
+    fill(cache, b"x")
     limit = Limit("user", 1)
+    cache.limit_and_read("usr_1", limit, ENTRY)
     cache.limit_and_read("usr_1", limit, ENTRY)
 
     verdict, cached = cache.limit_and_read("usr_1", limit, ENTRY)
@@ -172,8 +206,8 @@ def test_a_refused_request_reads_nothing(cache: Cache) -> None:
 
 
 def test_answers_have_names_and_spaces(cache: Cache) -> None:
-    cache.fill(ENTRY, 0, b"first", 60)
-    cache.fill(Entry("usr_1", "bills", "second-page"), 0, b"second", 60)
+    fill(cache, b"first")
+    fill(cache, b"second", Entry("usr_1", "bills", "second-page"))
 
     assert read(cache).value == b"first"
     assert read(cache, Entry("usr_1", "bills", "second-page")).value == b"second"
@@ -181,76 +215,261 @@ def test_answers_have_names_and_spaces(cache: Cache) -> None:
     assert read(cache, Entry("usr_2", "bills", "first-page")).value is None
 
 
-def test_a_bump_drops_every_answer_of_the_space_and_of_no_other(cache: Cache) -> None:
-    other = Entry("usr_1", "summary", "s")
-    cache.fill(ENTRY, 0, b"old", 60)
-    cache.fill(other, 0, b"kept", 60)
+def test_an_answer_ends_at_its_own_time_although_others_live_on(cache: Cache) -> None:
+    fill(cache, b"short", soft=0.05, hard=0.1)
+    fill(cache, b"long", Entry("usr_1", "bills", "long"))
+    assert read(cache).found is Found.FRESH
 
-    cache.bump("usr_1", "bills")
-
-    assert read(cache) == Cached(version=1)
-    assert read(cache, other).value == b"kept"
-
-
-def test_a_reader_that_began_before_the_bump_cannot_store_what_it_read(cache: Cache) -> None:
-    seen = read(cache).version
-    cache.bump("usr_1", "bills")
-
-    assert not cache.fill(ENTRY, seen, b"old", 60)
-
-    assert read(cache).value is None
-    assert cache.fill(ENTRY, read(cache).version, b"new", 60)
-    assert read(cache).value == b"new"
-
-
-def test_versions_grow(cache: Cache) -> None:
-    for expected in (1, 2, 3):
-        cache.bump("usr_1", "bills")
-        assert read(cache).version == expected
-
-
-def test_an_answer_ends_at_its_own_time_although_others_live_on(redis_url: str) -> None:
-    clock = Time()
-    cache = Cache(redis_url, 1000, clock=clock)
-    cache.fill(ENTRY, 0, b"short", 10)
-    cache.fill(Entry("usr_1", "bills", "long"), 0, b"long", 100)
-
-    clock.now += 9.9
-    assert read(cache).value == b"short"
-    assert read(cache).stored_at == 1000
-    clock.now += 0.1
-    assert read(cache).value is None
+    time.sleep(0.06)
+    stale = read(cache)
+    assert (stale.value, stale.found) == (b"short", Found.RENEW)
+    time.sleep(0.06)
+    gone = read(cache)
+    assert (gone.value, gone.found) == (None, Found.MISS)
     assert read(cache, Entry("usr_1", "bills", "long")).value == b"long"
-
-
-@pytest.mark.parametrize("seconds", [0, -5])
-def test_what_has_ended_already_is_not_stored(cache: Cache, server: "redis.Redis", seconds: int) -> None:
-    assert not cache.fill(ENTRY, 0, b"x", seconds)
-    assert server.dbsize() == 0
 
 
 def test_nothing_stays_for_ever(cache: Cache, server: "redis.Redis") -> None:
     cache.limit_and_read("usr_1", Limit("user", 1))
-    cache.fill(ENTRY, 0, b"x", 60)
+    fill(cache, b"x")
     cache.bump("usr_2", "bills")
+    cache.lease("usr_2", "lnk_1", 900)
 
     ends = {key: int(server.ttl(key)) for key in server.scan_iter()}  # type: ignore[arg-type]
-    assert len(ends) == 3
+    assert len(ends) == 4
     assert all(0 < seconds <= 86_400 for seconds in ends.values())
 
 
 def test_the_keys_of_one_owner_live_in_one_slot_of_a_cluster(cache: Cache, server: "redis.Redis") -> None:
-    read(cache)
-    cache.fill(ENTRY, 0, b"x", 60)
+    fill(cache, b"x")
 
     assert sorted(server.scan_iter()) == [b"{usr_1}:bills", b"{usr_1}:limit:user"]
 
 
+def test_one_owner_cannot_fill_the_cache(cache: Cache, server: "redis.Redis") -> None:
+    """Filters may be put in ever new ways: past a number of answers all go, and the newest stays."""
+    for number in range(MAX_FIELDS + 1):
+        last = Entry("usr_1", "bills", f"page-{number}")
+        assert fill(cache, b"x", last)
+
+    assert int(server.hlen("{usr_1}:bills")) < MAX_FIELDS  # type: ignore[arg-type]
+    assert read(cache, last).value == b"x"
+    assert read(cache, Entry("usr_1", "bills", "page-0")).found is Found.MISS
+
+
 def test_a_server_that_forgot_the_scripts_is_told_them_again(cache: Cache, server: "redis.Redis") -> None:
-    cache.fill(ENTRY, 0, b"x", 60)
+    fill(cache, b"x")
     server.script_flush()
 
     assert read(cache).value == b"x"
+
+
+# versions
+
+
+def test_a_bump_drops_every_answer_of_the_space_and_of_no_other(cache: Cache) -> None:
+    other = Entry("usr_1", "summary", "s")
+    fill(cache, b"old")
+    fill(cache, b"kept", other)
+
+    cache.bump("usr_1", "bills")
+
+    assert read(cache).found is Found.MISS
+    assert read(cache, other).value == b"kept"
+
+
+def test_a_reader_that_began_before_the_write_cannot_store_what_it_read(cache: Cache) -> None:
+    seen = read(cache)
+    cache.bump("usr_1", "bills")
+
+    assert not fill(cache, b"old", seen=seen)
+
+    fresh = read(cache)
+    assert (fresh.value, fresh.found) == (None, Found.MISS)  # and the lease of that reader is gone as well
+    assert fill(cache, b"new", seen=fresh)
+    assert read(cache).value == b"new"
+
+
+def test_a_writer_never_reads_what_was_before_while_others_fill_all_the_time(redis_url: str) -> None:
+    """One value that a writer counts up; readers store what they read of it, as late as they can."""
+    truth, stop = [0], threading.Event()
+
+    def fill_on() -> None:
+        own = Cache(redis_url, 5000, sleep=lambda _: None)
+        while not stop.is_set():
+            seen = read(own)
+            value = truth[0]
+            time.sleep(0.0005)
+            fill(own, str(value).encode(), seen=seen)
+
+    readers = [threading.Thread(target=fill_on) for _ in range(6)]
+    for reader in readers:
+        reader.start()
+    writer, kept = Cache(redis_url, 5000, sleep=lambda _: None), 0
+    for number in range(1, 301):
+        truth[0] = number
+        writer.bump("usr_1", "bills")
+        found = read(writer)
+        kept += found.value is not None
+        assert found.value in (None, str(number).encode())
+        time.sleep(0.001)
+        later = read(writer)
+        kept += later.value is not None
+        assert later.value in (None, str(number).encode())
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert kept > 50  # answers were kept and read: it is no empty promise
+
+
+def test_versions_grow(cache: Cache) -> None:
+    seen = [read(cache).version]
+    for _ in range(20):
+        cache.bump("usr_1", "bills")
+        seen.append(read(cache).version)
+
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize("lost", ["{usr_1}:bills", None])
+def test_a_cache_that_lost_its_memory_takes_no_answer_from_before(
+    cache: Cache, server: "redis.Redis", lost: str | None
+) -> None:
+    """Evicted or started anew: what a reader saw before must not fit what a later one finds."""
+    seen = read(cache)
+    _ = server.delete(lost) if lost else server.flushall()
+
+    assert not fill(cache, b"old", seen=seen)
+    read(cache)
+    assert not fill(cache, b"old", seen=seen)
+
+
+def test_without_having_seen_a_version_nothing_is_stored(cache: Cache, server: "redis.Redis") -> None:
+    assert not fill(cache, b"x", seen=Cached(found=Found.DOWN))
+    assert server.dbsize() == 0
+
+
+# an answer past its soft age
+
+
+def test_past_its_soft_age_it_is_served_and_one_reader_is_told_to_have_it_renewed(cache: Cache) -> None:
+    fill(cache, b"old", soft=-1)
+
+    found = [read(cache) for _ in range(5)]
+
+    assert [each.value for each in found] == [b"old"] * 5
+    assert [each.found for each in found] == [Found.RENEW, *[Found.STALE] * 4]
+
+
+def test_of_many_readers_at_once_exactly_one_is_told(redis_url: str) -> None:
+    caches, start = [Cache(redis_url, 5000) for _ in range(30)], threading.Barrier(30)
+    fill(caches[0], b"old", soft=-1)
+    found: list[Found] = []
+
+    def ask(each: Cache) -> None:
+        each.limit_and_read("usr_warm", OFTEN)
+        start.wait()
+        found.extend(read(each).found for _ in range(5))
+
+    in_threads(*(partial(ask, each) for each in caches))
+
+    assert len(found) == 150
+    assert found.count(Found.RENEW) == 1
+    assert found.count(Found.STALE) == 149
+
+
+def test_a_renewal_ends_the_lease_and_one_that_got_lost_is_asked_for_again(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW_LEASE_MS", 50)
+    fill(cache, b"old", soft=-1)
+    first = read(cache)
+    assert (first.found, read(cache).found) == (Found.RENEW, Found.STALE)
+    time.sleep(0.06)
+    assert read(cache).found is Found.RENEW
+
+    fill(cache, b"old again", seen=first, soft=-1)
+
+    assert read(cache).found is Found.RENEW
+
+
+def test_an_answer_past_its_hard_age_is_missed_even_while_its_renewal_is_under_way(cache: Cache) -> None:
+    fill(cache, b"old", soft=-1, hard=0.05)
+    assert read(cache).found is Found.RENEW
+    time.sleep(0.06)
+
+    gone = read(cache)
+    assert (gone.value, gone.found) == (None, Found.MISS)
+
+
+# an answer that is not there
+
+
+def test_of_many_readers_that_miss_it_one_fills_it_and_the_others_get_what_it_filled(redis_url: str) -> None:
+    caches, start = [Cache(redis_url, 5000) for _ in range(20)], threading.Barrier(20)
+    found: list[Cached] = []
+
+    def ask(each: Cache) -> None:
+        each.limit_and_read("usr_warm", OFTEN)
+        start.wait()
+        cached = read(each)
+        if cached.found is Found.MISS:
+            time.sleep(0.003)  # a read of the table
+            fill(each, b"x", seen=cached)
+        found.append(cached)
+
+    in_threads(*(partial(ask, each) for each in caches))
+
+    assert len(found) == 20
+    assert [each.found for each in found].count(Found.MISS) == 1
+    served = [each for each in found if each.value == b"x" and each.found is Found.FRESH]
+    assert len(served) >= 15  # the machine may be too busy for some, which read the table
+
+
+def test_who_waits_in_vain_reads_the_table_and_may_store_it(redis_url: str) -> None:
+    pauses: list[float] = []
+    cache = Cache(redis_url, 1000, sleep=pauses.append)
+    assert read(cache).found is Found.MISS
+
+    waited = read(cache)
+
+    assert (waited.value, waited.found) == (None, Found.BUSY)
+    assert tuple(pauses) == LOOKS_SECONDS
+    assert sum(LOOKS_SECONDS) <= 0.03
+    assert fill(cache, b"mine", seen=waited)
+    assert read(cache).value == b"mine"
+
+
+def test_an_old_answer_is_no_reason_to_stop_waiting(redis_url: str) -> None:
+    """While it waits, the reader is not served what is past its soft age: that may be past its hard age, too."""
+    cache = Cache(redis_url, 1000, sleep=lambda _: None)
+    fill(cache, b"old", soft=-2, hard=-1)
+    assert read(cache).found is Found.MISS
+
+    waited = read(cache)
+    assert (waited.value, waited.found) == (None, Found.BUSY)
+
+
+def test_who_took_the_lease_and_broke_keeps_the_others_waiting_only_so_long(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FILL_LEASE_MS", 50)
+    cache = Cache(redis_url, 1000, sleep=lambda _: None)
+    assert [read(cache).found, read(cache).found] == [Found.MISS, Found.BUSY]
+
+    time.sleep(0.06)
+
+    assert read(cache).found is Found.MISS
+
+
+# leases
+
+
+def test_a_lease_is_given_once_in_its_time(cache: Cache, server: "redis.Redis") -> None:
+    assert [cache.lease("usr_1", "lnk_1", 900) for _ in range(3)] == [True, False, False]
+    assert cache.lease("usr_1", "lnk_2", 900)
+    assert cache.lease("usr_2", "lnk_1", 900)
+    assert 0 < int(server.ttl("{usr_1}:lease:lnk_1")) <= 900  # type: ignore[arg-type]
 
 
 # without Redis
@@ -259,9 +478,10 @@ def test_a_server_that_forgot_the_scripts_is_told_them_again(cache: Cache, serve
 def test_without_a_url_limits_are_kept_here_and_nothing_is_cached(log_lines: Lines) -> None:
     cache = Cache("", 50)
 
-    assert not cache.fill(ENTRY, 0, b"x", 60)
+    assert not fill(cache, b"x")
     cache.bump("usr_1", "bills")
-    assert read(cache) == Cached()
+    assert read(cache) == Cached(found=Found.DOWN)
+    assert not cache.lease("usr_1", "lnk_1", 60)
     assert log_lines() == []
 
 
@@ -313,46 +533,110 @@ def test_while_redis_is_down_limits_hold_it_is_tried_again_and_one_warning_is_lo
     redis_url: str, log_lines: Lines
 ) -> None:
     now = Time()
-    cache = Cache("unix:///nowhere/at/all", 50, now=now)
-    limit = Limit("user", 3)
+    with gate(redis_url) as redis:
+        redis.close()
+        cache = Cache(redis.url, 50, now=now)
+        limit = Limit("user", 3)
 
-    assert [cache.limit_and_read("usr_1", limit, ENTRY)[0].allowed for _ in range(4)] == [True] * 3 + [False]
-    assert not cache.fill(ENTRY, 0, b"x", 60)
-    [warning] = log_lines()
-    assert (warning["event"], warning["level"], warning["error"]) == ("cache_unavailable", "WARNING", "ConnectionError")
+        assert [cache.limit_and_read("usr_1", limit, ENTRY)[0].allowed for _ in range(4)] == [True] * 3 + [False]
+        assert not fill(cache, b"x", seen=Cached(1))
+        [warning] = log_lines()
+        assert (warning["event"], warning["level"], warning["error"]) == (
+            "cache_unavailable",
+            "WARNING",
+            "ConnectionError",
+        )
 
-    for _ in range(3):
-        now.now += 1
-        cache.limit_and_read("usr_1", limit)
-    assert log_lines() == []
+        for _ in range(5):
+            now.now += 8
+            cache.limit_and_read("usr_1", limit)
+        assert log_lines() == []
 
-    now.now += 1
-    cache._url, cache._client, cache._scripts = redis_url, None, {}
-    for _ in range(2):
-        cache.limit_and_read("usr_1", limit)
-    assert [line["event"] for line in log_lines()] == ["cache_available"]
+        redis.open()
+        now.now += 8
+        for _ in range(2):
+            cache.limit_and_read("usr_1", limit)
+        assert [line["event"] for line in log_lines()] == ["cache_available"]
 
 
-def test_after_a_failure_redis_is_used_again(redis_url: str) -> None:
+def test_a_redis_that_is_down_is_left_alone_for_ever_longer_up_to_eight_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, tried = Time(), list[float]()
+
+    def refuse(self: "redis.connection.UnixDomainSocketConnection") -> socket.socket:
+        tried.append(round(now.now - 1000))
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(redis.connection.UnixDomainSocketConnection, "_connect", refuse)
+    cache = Cache("unix:///somewhere", 50, now=now)
+    for _ in range(400):
+        cache.limit_and_read("usr_1", OFTEN, ENTRY)
+        now.now += 0.1
+
+    assert sorted(set(tried)) == [0, 1, 3, 7, 15, 23, 31, 39]
+
+
+def test_after_a_success_the_pause_is_short_again(redis_url: str) -> None:
     now = Time()
-    cache = Cache(redis_url, 1000, now=now)
-    cache.fill(ENTRY, 0, b"x", 60)
-    cache._retry_at = now.now + 1
-
-    assert read(cache).value is None
-    now.now += 1
-    assert read(cache).value == b"x"
+    with gate(redis_url) as redis:
+        cache = Cache(redis.url, 1000, now=now)
+        for _ in range(3):
+            redis.close()
+            now.now += 8
+            assert read(cache).found is Found.DOWN
+            redis.open()
+            now.now += 1
+            assert read(cache).found is not Found.DOWN
 
 
 def test_a_bump_is_tried_even_right_after_a_failure(redis_url: str) -> None:
     now = Time()
     cache = Cache(redis_url, 1000, now=now)
-    cache.fill(ENTRY, 0, b"old", 60)
+    fill(cache, b"old")
     cache._retry_at = now.now + 1
 
     cache.bump("usr_1", "bills")
 
-    assert read(cache) == Cached(version=1)
+    assert read(cache).found is Found.MISS
+
+
+def test_a_bump_has_more_patience_than_a_reader(redis_url: str) -> None:
+    fill(Cache(redis_url, 1000), b"old")
+    with gate(redis_url) as redis:
+        redis.delay = 0.15
+        cache = Cache(redis.url, 50)
+        assert read(cache).found is Found.DOWN
+
+        cache.bump("usr_1", "bills")
+
+    assert read(Cache(redis_url, 1000)).found is Found.MISS
+
+
+def test_a_bump_that_fails_is_an_error_in_the_log(redis_url: str, log_lines: Lines) -> None:
+    with gate(redis_url) as redis:
+        redis.close()
+        Cache(redis.url, 50).bump("usr_1", "bills")
+
+    assert [(line["level"], line["event"]) for line in log_lines()] == [
+        ("WARNING", "cache_unavailable"),
+        ("ERROR", "cache_not_bumped"),
+    ]
+
+
+def test_a_slow_redis_costs_its_time_limit_once_and_then_nothing(redis_url: str) -> None:
+    with gate(redis_url) as redis:
+        redis.delay = 0.2
+        cache = Cache(redis.url, 50)
+        took: list[float] = []
+        for _ in range(50):
+            began = time.perf_counter()
+            verdict, cached = cache.limit_and_read("usr_1", OFTEN, ENTRY)
+            took.append(time.perf_counter() - began)
+            assert (verdict.allowed, cached) == (True, Cached(found=Found.DOWN))
+
+    assert 0.04 < took[0] < 0.2
+    assert sum(took[1:]) < 0.05
 
 
 def test_a_redis_that_hangs_costs_its_time_limit_and_no_more() -> None:
@@ -365,7 +649,47 @@ def test_a_redis_that_hangs_costs_its_time_limit_and_no_more() -> None:
         verdict, cached = cache.limit_and_read("usr_1", OFTEN, ENTRY)
 
         assert time.perf_counter() - began < 1
-        assert (verdict.allowed, cached) == (True, Cached())
+        assert (verdict.allowed, cached.value) == (True, None)
+
+
+def test_redis_stopped_and_started_under_load_fails_nobody(redis_url: str) -> None:
+    stop, found = threading.Event(), list[Found]()
+    with gate(redis_url) as redis:
+
+        def ask(number: int) -> None:
+            own = Cache(redis.url, 50, now=lambda: time.monotonic() * 100)  # pauses of 10 to 80 ms
+            entry = Entry(f"usr_{number}", "bills", "p")
+            while not stop.is_set():
+                cached = read(own, entry)
+                found.append(cached.found)
+                assert cached.value in (None, b"x")
+                if cached.value is None:
+                    fill(own, b"x", entry, cached)
+                own.bump(entry.owner, "other")
+
+        def disturb() -> None:
+            for _ in range(4):
+                time.sleep(0.2)
+                redis.close()
+                time.sleep(0.2)
+                redis.open()
+            time.sleep(0.3)
+            stop.set()
+
+        errors: list[BaseException] = []
+
+        def watched(work: Callable[[], object]) -> None:
+            try:
+                work()
+            except BaseException as error:
+                errors.append(error)
+                raise
+
+        in_threads(*(partial(watched, partial(ask, number)) for number in range(6)), partial(watched, disturb))
+
+    assert errors == []
+    assert {Found.FRESH, Found.MISS, Found.DOWN} <= set(found)
+    assert Found.FRESH in found[-6:]
 
 
 def test_an_error_of_the_server_is_swallowed_too(cache: Cache, server: "redis.Redis") -> None:
@@ -373,4 +697,4 @@ def test_an_error_of_the_server_is_swallowed_too(cache: Cache, server: "redis.Re
 
     verdict, cached = cache.limit_and_read("usr_1", OFTEN, ENTRY)
 
-    assert (verdict.allowed, cached) == (True, Cached())
+    assert (verdict.allowed, cached) == (True, Cached(found=Found.DOWN))

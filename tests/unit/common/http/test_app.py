@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from functions.common.http.app import GATEWAY_SECONDS, Answer, ServiceApp
 from functions.common.http.headers import EXPOSED, SECURITY_HEADERS
 from functions.common.idempotency import Idempotency
 from functions.common.ids import is_id
+from functions.common.rate_limit import Limit
 from functions.common.settings import SettingsError
 from tests.support.http import Result, configure, request, token
 from tests.unit.common.conftest import Lines
@@ -309,15 +310,54 @@ def test_refused_and_wrong_requests_count_as_well(app: ServiceApp) -> None:
 
 def test_the_answer_kept_for_the_user_is_read_together_with_the_limit(app: ServiceApp, redis_url: str) -> None:
     configure(app, cache_url=redis_url, cache_timeout_ms=1000)
-    keeper = Cache(redis_url, 1000)
-    keeper.bump("usr_a", "bills")
-    keeper.fill(Entry("usr_a", "bills", "all"), 1, b'{"kept":true}', 60)
+    version = keep(redis_url, b'{"kept":true}')
 
     hit = request(app, "GET", "/cached", bearer=token("usr_a"))
     miss = request(app, "GET", "/cached", bearer=token("usr_b"))
 
-    assert (hit.json, hit.headers["X-Version"]) == ({"kept": True}, "1")
-    assert (miss.json, miss.headers["X-Version"]) == ({}, "0")
+    assert (hit.json, hit.headers["X-Version"]) == ({"kept": True}, str(version))
+    assert miss.json == {}
+
+
+def keep(redis_url: str, value: bytes, soft: float = 60) -> int:
+    keeper, entry, now = Cache(redis_url, 1000), Entry("usr_a", "bills", "all"), datetime.now(UTC)
+    seen = keeper.limit_and_read("usr_a", Limit("user", 600), entry)[1]
+    keeper.fill(entry, seen, value, "t", now + timedelta(seconds=soft), now + timedelta(seconds=600))
+    return seen.version
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [("fresh", "CacheHits"), ("old", "CacheStale"), ("nothing", "CacheMisses"), ("down", "CacheErrors")],
+)
+def test_the_line_of_a_request_counts_how_its_cached_read_ended(
+    app: ServiceApp, redis_url: str, log_lines: Lines, how: str, expected: str
+) -> None:
+    """As CloudWatch's embedded metric format wants it; the values of dimensions are few."""
+    configure(app, cache_url="unix:///nowhere" if how == "down" else redis_url, cache_timeout_ms=1000)
+    if how in ("fresh", "old"):
+        keep(redis_url, b"{}", 60 if how == "fresh" else -1)
+    log_lines()
+
+    request(app, "GET", "/cached", bearer=token("usr_a"))
+
+    line = log_lines()[-1]
+    names = ["CacheHits", "CacheStale", "CacheMisses", "CacheErrors"]
+    assert (line["event"], line["service"], line["route"]) == ("request", "sample", "/cached")
+    assert {name: line[name] for name in names} == {name: int(name == expected) for name in names}
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["service", "route"]]
+    assert [metric["Name"] for metric in directive["Metrics"]] == names
+    assert abs(line["_aws"]["Timestamp"] - time.time() * 1000) < 60_000
+
+
+def test_where_nothing_is_cached_nothing_is_counted(app: ServiceApp, redis_url: str, log_lines: Lines) -> None:
+    configure(app, cache_url=redis_url, cache_timeout_ms=1000, user_rate_per_minute=1)
+    for path in ("/cached", "/cached", "/things"):  # the second one is over the limit
+        request(app, "GET", path, bearer=token("usr_a"))
+
+    lines = [line for line in log_lines() if line["event"] == "request"]
+    assert ["_aws" in line for line in lines] == [True, False, False]
 
 
 # Idempotency-Key
