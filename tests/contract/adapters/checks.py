@@ -110,17 +110,17 @@ def what_is_no_answer_is_malformed(recorded: Recorded) -> None:
 
 def silence_is_a_time_out_at_every_step(recorded: Recorded) -> None:
     for step in range(len(recorded.told.good)):
-        assert isinstance(failure(recorded, _interrupted(recorded, step, _silent), call_seconds=0.1), ProviderTimeout)
+        assert isinstance(failure(recorded, _interrupted(recorded, step, silent), call_seconds=0.1), ProviderTimeout)
 
 
 def a_broken_connection_is_down_at_every_step(recorded: Recorded) -> None:
     for step in range(len(recorded.told.good)):
-        assert isinstance(failure(recorded, _interrupted(recorded, step, _hang_up)), ProviderDown)
+        assert isinstance(failure(recorded, _interrupted(recorded, step, hang_up)), ProviderDown)
 
 
 def a_short_failure_is_overcome(recorded: Recorded) -> None:
     """Every request fails once, then works."""
-    answers = [each for good in recorded.answers(recorded.told.good) for each in (_hang_up, good)]
+    answers = [each for good in recorded.answers(recorded.told.good) for each in (hang_up, good)]
     assert len(recorded.fetch(answers)) == len(recorded.told.bills)
 
 
@@ -140,7 +140,7 @@ def nothing_secret_is_told(recorded: Recorded) -> None:
     secrets = (*SECRETS, recorded.told.account)
     told = recorded.told
     kinds = [recorded.answers(each) for each in (told.bad_login, told.locked, told.mfa, told.mfa_wrong, told.throttled)]
-    kinds += [_interrupted(recorded, step, _hang_up) for step in range(len(told.good))] + _malformed(recorded)
+    kinds += [_interrupted(recorded, step, hang_up) for step in range(len(told.good))] + _malformed(recorded)
     lines = _Lines()
     logging.getLogger().addHandler(lines)
     try:
@@ -196,11 +196,11 @@ def _interrupted(recorded: Recorded, step: int, interruption: Answer) -> list[An
     return [*recorded.answers(recorded.told.good)[:step], *[interruption] * 3]
 
 
-def _silent(connection: object) -> None:
+def silent(connection: object) -> None:
     connection.recv(1)  # type: ignore[attr-defined]  # a socket; until the caller hangs up
 
 
-def _hang_up(_connection: object) -> None:
+def hang_up(_connection: object) -> None:
     """In the middle of the exchange."""
 
 

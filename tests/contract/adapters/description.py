@@ -1,18 +1,17 @@
 """What tells the conformance suite of one adapter: recordings/<adapter>/utility.toml and the answers beside it."""
 
 import tomllib
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from functions.bill_aggregation_service.adapters.base import Access, Adapter
+from functions.bill_aggregation_service.adapters.base import Access, Adapter, DocumentAdapter
 from functions.bill_aggregation_service.adapters.http_client import UtilityClient
-from functions.bill_aggregation_service.adapters.registry import ADAPTERS
-from functions.bill_aggregation_service.adapters.retrying import Retrying
+from functions.bill_aggregation_service.adapters.registry import ADAPTERS, Utilities
 from functions.bill_aggregation_service.model import FetchedBill, Provider, ProviderId
 from tests.support.utility import Answer, ok, utility
 
@@ -63,6 +62,10 @@ class Description(msgspec.Struct, forbid_unknown_fields=True):
     """429 with a wish to be left alone for 120 seconds."""
     duplicates: Changed
     edges: dict[str, Changed]
+    document: list[Exchange] = []
+    """All answers that reading one document takes, the PDF `%PDF-1.4 paper` last; empty when the utility gives none."""
+    document_refused: list[Exchange] = []
+    """The same with what the utility says of a reference that leads nowhere."""
 
 
 @dataclass(frozen=True)
@@ -102,25 +105,44 @@ class Recorded:
     def with_bodies(self, bodies: Sequence[bytes]) -> list[Answer]:
         return [ok(body, *e.headers, status=f"{e.status} OK") for e, body in zip(self.told.good, bodies, strict=True)]
 
+    @property
+    def gives_documents(self) -> bool:
+        return issubclass(self.adapter, DocumentAdapter)
+
     def fetch(
         self, answers: Sequence[Answer], *, code: str = "", reference: str = "", call_seconds: float = 5.0
     ) -> Sequence[FetchedBill]:
         """What the adapter makes of these answers, over real HTTP."""
+        with self._utility(answers, call_seconds) as (origin, utilities):
+            return utilities.fetch(self._access(origin, code, reference), 20.0)
+
+    def read_document(
+        self, answers: Sequence[Answer], path: str, *, newest: str | None = None, call_seconds: float = 5.0
+    ) -> bytes:
+        """The document at `path`; `newest` is where the bill's stands when its bills are looked at again."""
+        with self._utility(answers, call_seconds) as (origin, utilities):
+            return utilities.document(self._access(origin, "", ""), path, lambda _shown: newest, 20.0)
+
+    @contextmanager
+    def _utility(self, answers: Sequence[Answer], call_seconds: float) -> Iterator[tuple[str, Utilities]]:
         self.asked.clear()
         with utility(*answers) as served:
-            connection = UtilityClient(
-                f"{served.origin}/api", 20.0, call_seconds=call_seconds, sandbox_origin=served.origin, sleep=_no_time
-            )
+
+            def connect(base_url: str, seconds: float) -> UtilityClient:
+                return UtilityClient(
+                    base_url, seconds, call_seconds=call_seconds, sandbox_origin=served.origin, sleep=_no_time
+                )
+
             try:
-                with closing(connection):
-                    return self.adapter(Retrying(connection)).fetch(self._access(served.origin, code, reference))
+                yield served.origin, Utilities(connect, {self.told.adapter: self.adapter})
             finally:
                 self.asked.extend(served.requests)
 
     def _access(self, origin: str, code: str, reference: str) -> Access:
         provider = Provider(
             provider_id=ProviderId(self.told.provider_id), name="Utility", service_types=(self.told.service_type,),
-            currency=self.told.currency, time_zone=self.told.time_zone, adapter=self.told.adapter, base_url=origin,
+            currency=self.told.currency, time_zone=self.told.time_zone, adapter=self.told.adapter,
+            base_url=f"{origin}/api",
         )  # fmt: skip
         return Access(provider, {"account_number": self.told.account}, "jane-secret", "pass-secret", code, reference)
 

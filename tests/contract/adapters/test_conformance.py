@@ -1,6 +1,7 @@
 """All adapters pass the suite, and the suite finds out adapters that do not keep to it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -8,10 +9,10 @@ from functions.bill_aggregation_service.adapters.base import Access, HttpClient,
 from functions.bill_aggregation_service.adapters.oauth_json import OAuthJsonAdapter
 from functions.bill_aggregation_service.adapters.registry import ADAPTERS
 from functions.bill_aggregation_service.model import FetchedBill
-from tests.contract.adapters import checks
-from tests.contract.adapters.checks import CHECKS
+from tests.contract.adapters import checks, document_checks
 from tests.contract.adapters.description import RECORDINGS, Recorded
 
+CHECKS = (*checks.CHECKS, *document_checks.CHECKS)
 FOLDERS = sorted(path.name for path in RECORDINGS.iterdir() if path.is_dir())
 
 
@@ -29,11 +30,12 @@ def test_every_adapter_has_recordings_of_its_own() -> None:
 def test_every_check_is_in_the_suite() -> None:
     public = {
         value
-        for name, value in vars(checks).items()
-        if callable(value) and not name.startswith("_") and getattr(value, "__module__", "") == checks.__name__
+        for module in (checks, document_checks)
+        for name, value in vars(module).items()
+        if callable(value) and not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
     }
 
-    assert public - {checks.failure, checks.contents} == set(CHECKS)
+    assert public - {checks.failure, checks.contents, checks.silent, checks.hang_up} == set(CHECKS)
 
 
 class Swallows(OAuthJsonAdapter):
@@ -108,6 +110,31 @@ class NeverAsks:
         return []
 
 
+class Hides(OAuthJsonAdapter):
+    """Does not say that there are documents."""
+
+    def fetch(self, access: Access) -> Sequence[FetchedBill]:
+        return [FetchedBill(replace(bill.content, document_url=None)) for bill in super().fetch(access)]
+
+
+class Grabs(OAuthJsonAdapter):
+    """Takes whatever comes for a document."""
+
+    def document(self, access: Access, path: str) -> bytes:
+        self._token(access)
+        return self._http.get(path)
+
+
+class GivesUp(OAuthJsonAdapter):
+    """Does not say that a document is not there any more."""
+
+    def document(self, access: Access, path: str) -> bytes:
+        try:
+            return super().document(access, path)
+        except ProviderError:
+            raise ProviderMalformed("odd") from None
+
+
 @pytest.mark.parametrize(
     ("adapter", "check"),
     [
@@ -127,6 +154,10 @@ class NeverAsks:
         (Insists, checks.a_wrong_login_is_told),
         (NeverAsks, checks.good_answers_are_read),
         (NeverAsks, checks.what_comes_twice_is_one_bill),
+        (Hides, document_checks.documents_are_told_and_read),
+        (Grabs, document_checks.what_is_no_document_is_refused),
+        (GivesUp, document_checks.a_document_that_has_moved_is_found_by_its_bill),
+        (GivesUp, document_checks.a_document_is_refused_as_bills_are),
     ],
 )
 def test_an_adapter_that_does_not_is_found_out(
