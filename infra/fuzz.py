@@ -29,7 +29,8 @@ RULES_BEYOND_SCHEMA = frozenset(
         "request_email_verification", "request_password_reset",  # the form of an address
         "verify_email", "reset_password",  # the code that was mailed
         "change_password", "update_user",  # a password that nobody uses, a time zone that exists
-        "summarise_bills",  # a period that does not end before it begins
+        "summarise_bills", "export_bills",  # a period that does not end before it begins
+        "create_import", "import_green_button",  # a currency that exists, a file that is one
         "set_scenario",  # an account number as the utility spells them
         "update_provider",  # codes and zones that exist, a public URL, a pattern that ends
     }
