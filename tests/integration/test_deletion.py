@@ -52,10 +52,16 @@ def test_an_export_has_everything_and_no_secret(nobody: Client, secret: list[str
     assert power in {link["link_id"] for link in exported["bills"]["links"]}
     assert exported["next_cursor"] is None
     assert job["job_id"] in {found["job_id"] for found in exported["jobs"]["items"]}
+    await_value(lambda: "User registered" in told(user.client), PURGE_SECONDS, "what was told of the registration")
     text = json.dumps(exported)
     assert [value for value in (*given, user.password, user.client.token) if value in text] == []
     assert not re.search(r"password|ciphertext|wrapped_key|_hash|token", text)
     delete(user.client)
+
+
+def told(client: Client) -> set[str]:
+    """Summaries of what the export has of the audit."""
+    return {entry["summary"] for entry in client.call("GET", "/users/me/export")["activity"]["items"]}
 
 
 def facts(bill: Json) -> tuple[object, ...]:
@@ -100,6 +106,7 @@ def test_nothing_that_comes_late_brings_anything_back(nobody: Client, secret: li
             ),
         ),
         ("PurgeWorker", UserDeletedV1(user_id=user.user_id)),
+        ("AuditWorker", UserDeletedV1(user_id=user.user_id)),
     )
 
     for worker, data in late:
@@ -113,13 +120,13 @@ def test_nothing_that_comes_late_brings_anything_back(nobody: Client, secret: li
     }
     assert user.client.send("POST", "/accounts", json=linking).status_code == 401
     assert user.client.send("POST", "/refreshes").status_code in {401, 409}
-    for queue in ("RefreshQueue", "ProjectionQueue", "PurgeQueue"):
+    for queue in ("RefreshQueue", "ProjectionQueue", "PurgeQueue", "AuditQueue"):
         platform.await_empty(queue)
 
     assert traces(platform, user, [gas]) == []
 
 
-@pytest.mark.parametrize("down", ["AccountRpc", "BillRpc", "UserRpc"])
+@pytest.mark.parametrize("down", ["AccountRpc", "BillRpc", "ActivityRpc", "UserRpc"])
 def test_a_deletion_ends_although_a_service_was_down(
     nobody: Client, secret: list[str], platform: Platform, down: str
 ) -> None:

@@ -91,7 +91,7 @@ def reason_in(platform: Platform, queue: str, body: str) -> str:
 
 
 def test_each_queue_has_a_dead_letter_queue(platform: Platform) -> None:
-    for name, deliveries in (("RefreshQueue", 5), ("ProjectionQueue", 5), ("PurgeQueue", 10)):
+    for name, deliveries in (("RefreshQueue", 5), ("ProjectionQueue", 5), ("PurgeQueue", 10), ("AuditQueue", 5)):
         names = ["RedrivePolicy"]
         found = platform.sqs.get_queue_attributes(QueueUrl=platform.ids[name], AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
         policy = json.loads(found["RedrivePolicy"])

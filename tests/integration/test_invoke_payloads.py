@@ -22,6 +22,7 @@ FUNCTION = {
     "api_post": "UserApi",
     "rpc": "ProviderRpc",
     "schedule": "Sweep",
+    "sqs_audit": "AuditWorker",
     "sqs_import": "ImportWorker",
     "sqs_project": "ProjectionWorker",
     "sqs_refresh": "RefreshWorker",
@@ -44,7 +45,7 @@ def test_requests_name_a_route() -> None:
 
 
 def test_messages_hold_events_of_the_catalogue() -> None:
-    for name in ("sqs_refresh", "sqs_project", "sqs_import"):
+    for name in ("sqs_refresh", "sqs_project", "sqs_import", "sqs_audit"):
         for record in payload(name)["Records"]:
             event = parse(record["body"])
             assert isinstance(unwrap(event, CATALOGUE[event.type]), msgspec.Struct)
@@ -71,6 +72,10 @@ def test_messages_about_an_unknown_link_are_done_with(platform: Platform) -> Non
 
 def test_a_message_about_an_unknown_import_is_done_with(platform: Platform) -> None:
     assert platform.invoke("ImportWorker", payload("sqs_import")) == {"batchItemFailures": []}
+
+
+def test_an_event_of_the_audit_is_kept(platform: Platform) -> None:
+    assert platform.invoke("AuditWorker", payload("sqs_audit")) == {"batchItemFailures": []}
 
 
 def test_the_schedule_sweeps(platform: Platform) -> None:
