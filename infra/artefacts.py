@@ -33,8 +33,9 @@ PACKAGES = ROOT / "build" / "packages"
 LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
 # other parts that no function needs: cffi's compiler (its backend is a file of its own), protobuf's description of
-# itself, tables that zoneinfo does not read, what of cryptography nothing imports, redis' clients for asyncio and for
-# clusters and the commands of Redis' modules, all of zxcvbn but its list of passwords
+# itself and what it does in Python where its native library is missing, tables that zoneinfo does not read, what of
+# cryptography nothing imports, msgspec's ways to TOML, YAML and schemas, redis' clients for asyncio, clusters and
+# sentinels, its tokens of cloud providers and the commands of Redis' modules, all of zxcvbn but its list of passwords
 TRIMMED = (
     "*.dist-info",
     "bin",
@@ -55,15 +56,31 @@ TRIMMED = (
     "google/protobuf/api_pb2.py",
     "google/protobuf/json_format.py",
     "google/protobuf/internal/*_benchmark.py",
+    "google/protobuf/internal/containers.py",
+    "google/protobuf/internal/decoder.py",
+    "google/protobuf/internal/encoder.py",
+    "google/protobuf/internal/extension_dict.py",
+    "google/protobuf/internal/message_listener.py",
+    "google/protobuf/internal/python_message.py",
     "google/protobuf/internal/testing_refleaks.py",
+    "google/protobuf/internal/type_checkers.py",
+    "google/protobuf/internal/wire_format.py",
     "google/protobuf/any.py",
     "google/protobuf/duration.py",
     "google/protobuf/proto*.py",
     "google/protobuf/service_reflection.py",
     "google/protobuf/testdata",
+    "google/protobuf/text_format.py",
     "google/protobuf/timestamp.py",
+    "google/protobuf/unknown_fields.py",
     "google/protobuf/util",
+    "msgspec/_json_schema.py",
+    "msgspec/inspect.py",
+    "msgspec/toml.py",
+    "msgspec/yaml.py",
     "redis/asyncio",
+    "redis/auth/idp.py",
+    "redis/auth/token_manager.py",
     "redis/cluster.py",
     "redis/commands/bf",
     "redis/commands/cluster.py",
@@ -72,6 +89,7 @@ TRIMMED = (
     "redis/commands/timeseries",
     "redis/commands/vectorset",
     "redis/ocsp.py",
+    "redis/sentinel.py",
     "tzdata/zones",
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/*.zi",
@@ -85,9 +103,18 @@ TRIMMED = (
 )
 # Beside the passwords, zxcvbn lists words and names, each list on a line of its own.
 OTHER_LISTS = re.compile(r'^    "(?!passwords")\w+": .*\n', re.MULTILINE)
-# redis imports its clients for asyncio and for clusters, a third of its size and of its import, for everybody.
+# redis imports its clients for asyncio, clusters and sentinels, a third of its size and of its import, for everybody,
+# and msgspec its ways to TOML, YAML and schemas; protobuf imports what it does in Python, half of its size, even where
+# its native library does it.
+IN_PYTHON = re.compile(r"^from .* import python_message\n", re.MULTILINE)
 UNUSED_LINES = {
-    "redis/__init__.py": re.compile(r"^from redis( import asyncio|\.cluster import).*\n", re.MULTILINE),
+    "google/protobuf/descriptor_pool.py": IN_PYTHON,
+    "google/protobuf/internal/builder.py": IN_PYTHON,
+    "msgspec/__init__.py": re.compile(r"(?<=^from \. import )inspect, |, toml, yaml$", re.MULTILINE),
+    "msgspec/json.py": re.compile(r"^from \._json_schema import .*\n", re.MULTILINE),
+    "redis/__init__.py": re.compile(
+        r"^from redis( import asyncio|\.cluster import).*\n|^from redis\.sentinel import \([^)]*\)\n", re.MULTILINE
+    ),
     "redis/commands/__init__.py": re.compile(
         r'^from \.cluster import.*\n|^    ".*(Cluster|READ_COMMANDS).*\n', re.MULTILINE
     ),
