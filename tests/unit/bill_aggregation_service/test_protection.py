@@ -11,7 +11,9 @@ import pytest
 from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.adapters.base import (
     BadCredentials,
+    DocumentUnusable,
     MfaRequired,
+    NoDocument,
     ProviderDeactivated,
     ProviderDown,
     ProviderError,
@@ -122,6 +124,8 @@ def test_a_call_that_passes_is_made_and_told_of() -> None:
     [
         (BadCredentials(), "answered"),
         (MfaRequired(["sms"], "ref"), "answered"),
+        (NoDocument(), "answered"),
+        (DocumentUnusable(), "answered"),
         (ProviderDown(), "failed"),
         (ProviderThrottled(), "failed"),
         (ProviderMalformed(), "failed"),
