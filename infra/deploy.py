@@ -53,6 +53,7 @@ def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) ->
         "MailSender": sender,
         "Sandbox": os.environ.get("SANDBOX") or ("true" if settings.emulated else "false"),
         "SandboxOrigin": seen.origin,
+        "ReceiverOrigin": target.receiver_origin(settings),
         "CorsOrigins": os.environ.get("CORS_ORIGINS", ""),
         "LogLevel": os.environ.get("LOG_LEVEL", ""),
     }

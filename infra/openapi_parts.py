@@ -20,6 +20,7 @@ INFO = {
 ULID = f"[{CROCKFORD}]{{{TIME_CHARS + RANDOM_CHARS}}}"
 PATH_PARAMETERS = {
     "bill_id": f"^bil_{ULID}$",
+    "delivery_id": f"^evt_{ULID}$",
     "import_id": f"^imp_{ULID}$",
     "job_id": f"^job_{ULID}$",
     "link_id": f"^lnk_{ULID}$",

@@ -8,6 +8,8 @@ from infra.aws import client
 from infra.console import Failure, say, step
 from infra.settings import Settings, Target
 
+RECEIVER_OFFSET, LAST_PORT = 10_000, 65_535
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -34,6 +36,15 @@ def seen_by_functions(settings: Settings) -> Seen:
     if in_docker(settings):  # names in the network of docker-compose.localstack.yml
         return Seen("http://localhost.localstack.cloud:4566", "redis://valkey:6379/0")
     return Seen(settings.endpoint, settings.cache_url)
+
+
+def receiver_origin(settings: Settings) -> str:
+    """Where functions reach a receiver of webhooks on this machine, at a port that follows from the engine's; "" where
+    they do not."""
+    if settings.target is Target.AWS or in_docker(settings):
+        return ""
+    port = settings.engine_port + RECEIVER_OFFSET
+    return f"http://127.0.0.1:{port if port <= LAST_PORT else port - 2 * RECEIVER_OFFSET}"
 
 
 def start(settings: Settings) -> None:

@@ -1,15 +1,18 @@
-"""RPC Broker: what other services may ask for."""
+"""RPC Broker and RPC Webhooks, a function each: what other services may ask for."""
+
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from functions.broker_service import bootstrap
 from functions.broker_service.model import JobId, LinkId, LinkResult, Outcome, UserId
 from functions.broker_service.service import Emitter, Jobs
+from functions.broker_service.webhook_model import DeliveryId, WebhookId
 from functions.common.clock import Clock, SystemClock
 from functions.common.errors import FieldError, InvalidInput
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from functions.contracts.events.envelope import CloudEvent, parse
-from functions.contracts.rpc import broker_pb2
+from functions.contracts.rpc import broker_pb2, webhooks_pb2
 from functions.contracts.rpc.broker_pb2 import (
     Event,
     PublishReply,
@@ -18,6 +21,17 @@ from functions.contracts.rpc.broker_pb2 import (
     RecordJobResultRequest,
 )
 from functions.contracts.rpc.common_pb2 import ExportUserReply, ExportUserRequest, PurgeUserReply, PurgeUserRequest
+from functions.contracts.rpc.webhooks_pb2 import (
+    NotifyReply,
+    NotifyRequest,
+    SendDueReply,
+    SendDueRequest,
+    SendReply,
+    SendRequest,
+)
+
+if TYPE_CHECKING:
+    from functions.broker_service.sending import Sending
 
 
 class BrokerServicer:
@@ -52,6 +66,37 @@ class BrokerServicer:
         return PurgeUserReply(deleted=deleted, more=more)
 
 
+class WebhooksServicer:
+    def __init__(self, sending: "Sending") -> None:
+        self._sending = sending
+
+    def Notify(self, request: NotifyRequest, _context: RpcContext) -> NotifyReply:
+        try:
+            event = parse(request.cloud_event)
+        except msgspec.MsgspecError as error:
+            message = f"This is no CloudEvent: {error}."
+            raise InvalidInput.of(FieldError("cloud_event", "invalid", message)) from error
+        return NotifyReply(deliveries=self._sending.notify(event))
+
+    def SendDue(self, request: SendDueRequest, _context: RpcContext) -> SendDueReply:
+        if request.limit < 1:
+            raise InvalidInput.of(FieldError("limit", "invalid", "It must be at least 1."))
+        tried, more = self._sending.send_due(request.limit)
+        return SendDueReply(tried=tried, more=more)
+
+    def Send(self, request: SendRequest, _context: RpcContext) -> SendReply:
+        webhook_id, delivery_id = WebhookId(request.webhook_id), DeliveryId(request.delivery_id)
+        return SendReply(tried=self._sending.send(_user(request.user_id), webhook_id, delivery_id))
+
+    def ExportUser(self, request: ExportUserRequest, _context: RpcContext) -> ExportUserReply:
+        page = self._sending.export_user(_user(request.user_id), request.cursor)
+        return ExportUserReply(json=page.json, next_cursor=page.next_cursor)
+
+    def PurgeUser(self, request: PurgeUserRequest, _context: RpcContext) -> PurgeUserReply:
+        deleted, more = self._sending.purge_user(_user(request.user_id))
+        return PurgeUserReply(deleted=deleted, more=more)
+
+
 def _read(number: int, event: Event) -> CloudEvent:
     try:
         document = parse(event.cloud_event)
@@ -83,4 +128,8 @@ def _outcome(text: str) -> Outcome:
 handler = LambdaRpcHandler(
     broker_pb2.DESCRIPTOR.services_by_name["Broker"],
     lambda: BrokerServicer(bootstrap.emitter(), bootstrap.jobs(), SystemClock()),
+)
+webhooks_handler = LambdaRpcHandler(
+    webhooks_pb2.DESCRIPTOR.services_by_name["Webhooks"],
+    lambda: WebhooksServicer(bootstrap.sending()),
 )

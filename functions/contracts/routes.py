@@ -49,4 +49,10 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/users/me/password": ("POST",),
     "/users/me/sessions": ("GET", "HEAD"),
     "/users/me/sessions/{session_id}": ("DELETE",),
+    "/webhooks": ("GET", "HEAD", "POST"),
+    "/webhooks/{webhook_id}": ("DELETE", "GET", "HEAD"),
+    "/webhooks/{webhook_id}/deliveries": ("GET", "HEAD"),
+    "/webhooks/{webhook_id}/deliveries/{delivery_id}/resend": ("POST",),
+    "/webhooks/{webhook_id}/secret": ("POST",),
+    "/webhooks/{webhook_id}/test": ("POST",),
 }

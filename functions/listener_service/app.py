@@ -20,6 +20,11 @@ def project(event: SQSEvent) -> BatchResponse:
     return process_batch("project", event, bootstrap.projecting().project, bootstrap.dead_letters())
 
 
+@app.on_sqs_message(queue="NotifyQueue", batch_size=10, name="notify")
+def notify(event: SQSEvent) -> BatchResponse:
+    return process_batch("notify", event, bootstrap.notifying().notify, bootstrap.dead_letters())
+
+
 @app.on_sqs_message(queue="PurgeQueue", batch_size=10, name="purge")
 def purge(event: SQSEvent) -> BatchResponse:
     return process_batch("purge", event, bootstrap.purging().purge, bootstrap.dead_letters())

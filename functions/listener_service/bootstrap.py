@@ -12,9 +12,9 @@ from functions.common.dead_letters import DeadLetterQueue
 from functions.common.publisher import BrokerPublisher
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import load
-from functions.contracts.rpc import accounts_pb2, activity_pb2, bills_pb2, broker_pb2, users_pb2
+from functions.contracts.rpc import accounts_pb2, activity_pb2, bills_pb2, broker_pb2, users_pb2, webhooks_pb2
 from functions.listener_service.activity import Activity, Auditing, PersonalActivity
-from functions.listener_service.service import Projecting, Purging, Refreshing, Sweeping
+from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
 
 if TYPE_CHECKING:
     from functions.listener_service.table import DynamoAuditTable
@@ -24,8 +24,11 @@ ACTIVITY = activity_pb2.DESCRIPTOR.services_by_name["Activity"]
 BILLS = bills_pb2.DESCRIPTOR.services_by_name["Bills"]
 BROKER = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
 USERS = users_pb2.DESCRIPTOR.services_by_name["Users"]
+WEBHOOKS = webhooks_pb2.DESCRIPTOR.services_by_name["Webhooks"]
 UTILITY_SECONDS = 60.0
 """Reading bills and deleting them take long: bounded only by the function's own time."""
+RECEIVER_SECONDS = 25.0
+"""So does a round of receivers of webhooks that do not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +43,18 @@ class ProjectionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    rpc_webhooks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeSettings:
     rpc_accounts: str
     rpc_activity: str
     rpc_bills: str
     rpc_broker: str
     rpc_users: str
+    rpc_webhooks: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +63,7 @@ class SweepSettings:
     rpc_bills: str
     rpc_broker: str
     rpc_users: str
+    rpc_webhooks: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +105,11 @@ def projecting() -> Projecting:
 
 
 @cache
+def notifying() -> Notifying:
+    return Notifying(Stub(WEBHOOKS, channel_to(load(NotifySettings, os.environ).rpc_webhooks), RECEIVER_SECONDS))
+
+
+@cache
 def purging() -> Purging:
     settings = load(PurgeSettings, os.environ)
     return Purging(
@@ -102,6 +117,7 @@ def purging() -> Purging:
             "accounts": Stub(ACCOUNTS, channel_to(settings.rpc_accounts)),
             "bills": Stub(BILLS, channel_to(settings.rpc_bills), UTILITY_SECONDS),
             "jobs": Stub(BROKER, channel_to(settings.rpc_broker)),
+            "webhooks": Stub(WEBHOOKS, channel_to(settings.rpc_webhooks)),
             # last: what the others do may be told of
             "activity": Stub(ACTIVITY, channel_to(settings.rpc_activity)),
         },
@@ -116,6 +132,7 @@ def sweeping() -> Sweeping:
         accounts=Stub(ACCOUNTS, channel_to(settings.rpc_accounts)),
         bills=Stub(BILLS, channel_to(settings.rpc_bills)),
         users=Stub(USERS, channel_to(settings.rpc_users)),
+        webhooks=Stub(WEBHOOKS, channel_to(settings.rpc_webhooks), RECEIVER_SECONDS),
         publisher=BrokerPublisher(Stub(BROKER, channel_to(settings.rpc_broker))),
         clock=SystemClock(),
     )

@@ -33,6 +33,7 @@ from functions.contracts.rpc.common_pb2 import (
     PurgeUserReply,
     PurgeUserRequest,
 )
+from functions.contracts.rpc.webhooks_pb2 import NotifyReply, NotifyRequest, SendDueReply, SendDueRequest
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,17 @@ class Projecting:
         log.info("projected", extra=fields)
 
 
+class Notifying:
+    def __init__(self, webhooks: Stub) -> None:
+        self._webhooks = webhooks
+
+    def notify(self, event: CloudEvent) -> None:
+        """Has the user's webhooks told. Raises AppError when it must be tried again; what a receiver says is none."""
+        request = NotifyRequest(cloud_event=event.to_json().encode())
+        reply = self._webhooks.call("Notify", request, NotifyReply)
+        log.info("notified", extra=logs.fields(event_id=event.id, type=event.type, deliveries=reply.deliveries))
+
+
 class Purging:
     def __init__(self, *, holders: Mapping[str, Stub], users: Stub) -> None:
         """`holders`: who holds data of users, by name, in the order in which they are asked."""
@@ -176,14 +188,19 @@ class SweepReport:
     bill_items: int = 0
     user_items: int = 0
     """Items that got rid of events left behind."""
+    webhooks_tried: int = 0
+    """Deliveries to webhooks that were due, whatever came of them."""
     failed_parts: tuple[str, ...] = ()
 
 
 class Sweeping:
-    def __init__(self, *, accounts: Stub, bills: Stub, users: Stub, publisher: Publisher, clock: Clock) -> None:
+    def __init__(
+        self, *, accounts: Stub, bills: Stub, users: Stub, webhooks: Stub, publisher: Publisher, clock: Clock
+    ) -> None:
         self._accounts = accounts
         self._bills = bills
         self._users = users
+        self._webhooks = webhooks
         self._publisher = publisher
         self._clock = clock
 
@@ -199,6 +216,7 @@ class Sweeping:
             ("account_outbox", self._flush_accounts),
             ("bill_outbox", self._flush_bills),
             ("user_outbox", self._flush_users),
+            ("webhooks", self._send_due),
         )
         for number, (name, part) in enumerate(parts):
             waiting = len(parts) - 1 - number
@@ -238,6 +256,11 @@ class Sweeping:
     def _flush_users(self, report: SweepReport) -> bool:
         reply = _flush(self._users)
         report.user_items += reply.published
+        return reply.more
+
+    def _send_due(self, report: SweepReport) -> bool:
+        reply = self._webhooks.call("SendDue", SendDueRequest(limit=DUE_LINKS), SendDueReply)
+        report.webhooks_tried += reply.tried
         return reply.more
 
 

@@ -12,7 +12,7 @@ from functions.common.outbox import Outbox
 from functions.common.publisher import BrokerPublisher
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import HttpSettings, load
-from functions.contracts.rpc import accounts_pb2, activity_pb2, bills_pb2, broker_pb2, users_pb2
+from functions.contracts.rpc import accounts_pb2, activity_pb2, bills_pb2, broker_pb2, users_pb2, webhooks_pb2
 from functions.user_service.export import Export
 from functions.user_service.lockout import Lockout, Pace
 from functions.user_service.mailer import PostedMail, SesMailer
@@ -95,6 +95,7 @@ class OwnerSettings:
     rpc_accounts: str
     rpc_bills: str
     rpc_broker: str
+    rpc_webhooks: str
     rpc_activity: str
 
 
@@ -151,6 +152,7 @@ def export() -> Export:
         "accounts": (accounts_pb2.DESCRIPTOR.services_by_name["Accounts"], settings.rpc_accounts),
         "bills": (bills_pb2.DESCRIPTOR.services_by_name["Bills"], settings.rpc_bills),
         "jobs": (broker_pb2.DESCRIPTOR.services_by_name["Broker"], settings.rpc_broker),
+        "webhooks": (webhooks_pb2.DESCRIPTOR.services_by_name["Webhooks"], settings.rpc_webhooks),
         "activity": (activity_pb2.DESCRIPTOR.services_by_name["Activity"], settings.rpc_activity),
     }
     stubs = {name: Stub(service, channel_to(target), EXPORT_SECONDS) for name, (service, target) in owners.items()}

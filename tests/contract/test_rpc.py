@@ -164,8 +164,19 @@ def test_only_what_speaks_with_utilities_may_open_credentials() -> None:
     assert BY_NAME["BillRpc"].events("Api") == []
 
 
-def test_only_the_door_to_credentials_may_decrypt() -> None:
-    assert {f.name for f in FUNCTION_LIST if "kms:Decrypt" in str(f.properties.get("Policies"))} == {"CredentialsRpc"}
+def test_a_key_decrypts_for_one_function() -> None:
+    """The door to credentials, and what signs webhooks."""
+    deciphering = {
+        function.name: str(statement["Resource"])
+        for function in FUNCTION_LIST
+        for policy in function.properties.get("Policies", [])
+        for statement in policy["Statement"]
+        if "kms:Decrypt" in statement["Action"]
+    }
+
+    assert set(deciphering) == {"CredentialsRpc", "WebhookRpc"}
+    assert "CredentialsKey" in deciphering["CredentialsRpc"]
+    assert deciphering["WebhookRpc"] == str({"Fn::GetAtt": "WebhookKey.Arn"})
 
 
 def test_only_the_broker_publishes() -> None:

@@ -23,7 +23,7 @@ def names(*, credentials: bool) -> set[str]:
 
 
 def test_every_contract_is_served_but_credentials() -> None:
-    assert names(credentials=False) == {"Users", "Providers", "Accounts", "Bills", "Broker", "Activity"}
+    assert names(credentials=False) == {"Users", "Providers", "Accounts", "Bills", "Broker", "Activity", "Webhooks"}
 
 
 def test_credentials_are_served_when_asked_for() -> None:

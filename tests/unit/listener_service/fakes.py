@@ -22,8 +22,9 @@ from functions.contracts.rpc.common_pb2 import (
     PurgeUserReply,
     PurgeUserRequest,
 )
-from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, USERS
-from functions.listener_service.service import Projecting, Purging, Refreshing, Sweeping
+from functions.contracts.rpc.webhooks_pb2 import NotifyReply, NotifyRequest, SendDueReply, SendDueRequest
+from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, USERS, WEBHOOKS
+from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
 from tests.support.fakes import FakeClock, FakeDeadLetters, FakePublisher, LoopbackChannel
 
 
@@ -96,6 +97,25 @@ class FakeUsers(Holder):
         return FlushOutboxReply(published=self.unsent.pop(0), more=bool(self.unsent))
 
 
+class FakeWebhooks(Holder):
+    """`due`: how many deliveries each call of SendDue finds; `error`: what Notify raises."""
+
+    def __init__(self, purges: list[tuple[str, str]]) -> None:
+        super().__init__("webhooks", purges)
+        self.notified: list[bytes] = []
+        self.due = [0]
+        self.error: AppError | None = None
+
+    def Notify(self, request: NotifyRequest, _context: RpcContext) -> NotifyReply:
+        if self.error:
+            raise self.error
+        self.notified.append(request.cloud_event)
+        return NotifyReply(deliveries=1)
+
+    def SendDue(self, _request: SendDueRequest, _context: RpcContext) -> SendDueReply:
+        return SendDueReply(tried=self.due.pop(0), more=bool(self.due))
+
+
 class FakeAccounts(Holder):
     """`due`: one list of link ids per call of ListDue."""
 
@@ -123,6 +143,7 @@ class World:
         """Service and user of each call of PurgeUser that was done."""
         self.bills, self.broker = FakeBills(self.purges), FakeBroker(self.purges)
         self.accounts, self.users = FakeAccounts(self.purges), FakeUsers(self.purges)
+        self.webhooks = FakeWebhooks(self.purges)
         self.publisher = FakePublisher()
         self.dead_letters = FakeDeadLetters()
         self.bills_channel = LoopbackChannel(LambdaRpcHandler(BILLS, lambda: self.bills))
@@ -130,11 +151,15 @@ class World:
         broker = Stub(BROKER, LoopbackChannel(LambdaRpcHandler(BROKER, lambda: self.broker)))
         accounts = Stub(ACCOUNTS, LoopbackChannel(LambdaRpcHandler(ACCOUNTS, lambda: self.accounts)))
         users = Stub(USERS, LoopbackChannel(LambdaRpcHandler(USERS, lambda: self.users)))
+        webhooks = Stub(WEBHOOKS, LoopbackChannel(LambdaRpcHandler(WEBHOOKS, lambda: self.webhooks)))
+        self.notifying = Notifying(webhooks)
         self.refreshing = Refreshing(bills, broker)
         self.projecting = Projecting(bills)
-        self.purging = Purging(holders={"accounts": accounts, "bills": bills, "jobs": broker}, users=users)
+        self.purging = Purging(
+            holders={"accounts": accounts, "bills": bills, "jobs": broker, "webhooks": webhooks}, users=users
+        )
         self.sweeping = Sweeping(
-            accounts=accounts, bills=bills, users=users, publisher=self.publisher, clock=FakeClock()
+            accounts=accounts, bills=bills, users=users, webhooks=webhooks, publisher=self.publisher, clock=FakeClock()
         )
 
 

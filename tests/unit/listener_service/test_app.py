@@ -107,7 +107,8 @@ def test_sweep_answers_its_counts(world: World) -> None:
     answer = listener.sweep(schedule_event(), FakeContext())
 
     assert answer == {
-        "due": 1, "requested": 1, "account_items": 0, "bill_items": 0, "user_items": 0, "failed_parts": (),
+        "due": 1, "requested": 1, "account_items": 0, "bill_items": 0, "user_items": 0, "webhooks_tried": 0,
+        "failed_parts": (),
     }  # fmt: skip
     json.dumps(answer)
 
@@ -120,6 +121,7 @@ def test_the_artefact_needs_chalice_msgspec_and_protobuf_only() -> None:
         "import functions.listener_service.app\n"
         "from functions.listener_service import bootstrap\n"
         "bootstrap.refreshing(), bootstrap.projecting(), bootstrap.purging(), bootstrap.sweeping()\n"
+        "bootstrap.notifying()\n"
         "foreign = {n for n in sys.modules if n.startswith('functions.') and '_service' in n}\n"
         "assert all(n.startswith('functions.listener_service') for n in foreign), foreign\n"
     )
@@ -129,6 +131,7 @@ def test_the_artefact_needs_chalice_msgspec_and_protobuf_only() -> None:
         "RPC_ACCOUNTS": "lambda:a",
         "RPC_ACTIVITY": "lambda:v",
         "RPC_USERS": "lambda:u",
+        "RPC_WEBHOOKS": "lambda:w",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

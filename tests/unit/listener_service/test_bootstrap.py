@@ -4,9 +4,9 @@ import pytest
 
 from functions.common.settings import SettingsError
 from functions.listener_service import bootstrap
-from functions.listener_service.service import Projecting, Purging, Refreshing, Sweeping
+from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
 
-BUILDERS = (bootstrap.refreshing, bootstrap.projecting, bootstrap.purging, bootstrap.sweeping)
+BUILDERS = (bootstrap.refreshing, bootstrap.projecting, bootstrap.purging, bootstrap.sweeping, bootstrap.notifying)
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def _nothing_built() -> Iterator[None]:
 
 
 def test_each_function_needs_only_what_it_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RPC_BILLS", "RPC_BROKER", "RPC_ACCOUNTS", "RPC_USERS"):
+    for name in ("RPC_BILLS", "RPC_BROKER", "RPC_ACCOUNTS", "RPC_USERS", "RPC_WEBHOOKS"):
         monkeypatch.delenv(name, raising=False)
 
     monkeypatch.setenv("RPC_BILLS", "lambda:bills")
@@ -37,5 +37,9 @@ def test_each_function_needs_only_what_it_calls(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SettingsError, match="RPC_USERS"):
         bootstrap.purging()
     monkeypatch.setenv("RPC_USERS", "lambda:users")
+    with pytest.raises(SettingsError, match="RPC_WEBHOOKS"):
+        bootstrap.notifying()
+    monkeypatch.setenv("RPC_WEBHOOKS", "lambda:webhooks")
+    assert isinstance(bootstrap.notifying(), Notifying)
     assert isinstance(bootstrap.purging(), Purging)
     assert isinstance(bootstrap.sweeping(), Sweeping)

@@ -126,10 +126,35 @@ def test_project_tells_the_aggregator(world: World, told: CloudEvent, state: str
 DELETED = event(UserDeletedV1(user_id="usr_1"))
 
 
+def test_notify_hands_the_whole_event_over(world: World) -> None:
+    world.notifying.notify(LINKED)
+
+    assert world.webhooks.notified == [LINKED.to_json().encode()]
+
+
+def test_notify_is_tried_again_when_the_webhooks_cannot_be_told(world: World) -> None:
+    world.webhooks.error = Unavailable("down")
+
+    with pytest.raises(Unavailable):
+        world.notifying.notify(LINKED)
+
+
+def test_the_sweep_has_what_is_due_sent_until_there_is_no_more(world: World) -> None:
+    world.webhooks.due = [100, 100, 7]
+
+    assert world.sweeping.sweep() == SweepReport(webhooks_tried=207)
+
+
 def test_purge_asks_every_service_and_the_user_service_last(world: World) -> None:
     world.purging.purge(DELETED)
 
-    assert world.purges == [("accounts", "usr_1"), ("bills", "usr_1"), ("broker", "usr_1"), ("users", "usr_1")]
+    assert world.purges == [
+        ("accounts", "usr_1"),
+        ("bills", "usr_1"),
+        ("broker", "usr_1"),
+        ("webhooks", "usr_1"),
+        ("users", "usr_1"),
+    ]
 
 
 def test_purge_asks_until_there_is_no_more(world: World) -> None:
@@ -138,7 +163,7 @@ def test_purge_asks_until_there_is_no_more(world: World) -> None:
     world.purging.purge(DELETED)
 
     assert world.bills.items == 0
-    assert [name for name, _ in world.purges] == ["accounts", "bills", "bills", "bills", "broker", "users"]
+    assert [name for name, _ in world.purges] == ["accounts", "bills", "bills", "bills", "broker", "webhooks", "users"]
 
 
 def test_a_service_that_is_down_stops_the_end_but_not_the_others(world: World) -> None:
@@ -147,11 +172,11 @@ def test_a_service_that_is_down_stops_the_end_but_not_the_others(world: World) -
 
     with pytest.raises(Unavailable):
         world.purging.purge(DELETED)
-    assert world.purges == [("broker", "usr_1")]
+    assert world.purges == [("broker", "usr_1"), ("webhooks", "usr_1")]
 
     world.accounts.purge_error = world.bills.purge_error = None
     world.purging.purge(DELETED)
-    assert [name for name, _ in world.purges[1:]] == ["accounts", "bills", "broker", "users"]
+    assert [name for name, _ in world.purges[2:]] == ["accounts", "bills", "broker", "webhooks", "users"]
 
 
 def test_a_user_service_that_is_down_has_the_purge_run_again(world: World) -> None:

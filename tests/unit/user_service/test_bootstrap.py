@@ -30,7 +30,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "JWKS": jwks(), "ARGON2_MEMORY_KIB": "64", "ARGON2_TIME_COST": "1", "ARGON2_PARALLELISM": "1",
-        "ACCESS_TOKEN_SECONDS": "60", "ACCOUNT_FAILURES": "1", "RPC_USERS": "lambda:users",
+        "ACCESS_TOKEN_SECONDS": "60", "ACCOUNT_FAILURES": "1", "RPC_USERS": "lambda:users", "RPC_WEBHOOKS": "lambda:w",
         "RPC_ACCOUNTS": "lambda:accounts", "RPC_BILLS": "lambda:bills", "RPC_ACTIVITY": "lambda:activity",
     }  # fmt: skip
     for name, value in environment.items():
@@ -62,7 +62,7 @@ def test_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bootstrap.access_tokens().signer.kid == KID
     assert bootstrap.sessions() is sessions
     assert sorted(posted) == [("broker", "Event")] * 3 + [("users", "Event")] * 2
-    assert set(bootstrap.export().owners) == {"accounts", "bills", "jobs", "activity"}
+    assert set(bootstrap.export().owners) == {"accounts", "bills", "jobs", "webhooks", "activity"}
 
 
 def test_the_rpc_function_needs_neither_keys_nor_targets_of_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,222 @@
+"""Webhooks and their deliveries in one table: keys `user_id` and `sk`, time to live `expires_at`.
+
+sk                               what
+webhook#<webhook_id>             a webhook with its sealed secrets
+delivery#<webhook_id>#<event id> what became of telling it of an event; 30 days
+user#gone                        the user was deleted: no webhook is added any more
+
+A delivery that waits stands in the sparse index `due`. Whoever sends it moves `next_attempt_at` to the end of a lease,
+on condition of what it was: so nobody else sends it, and a result is written only by who holds the lease.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from pynamodb.attributes import UnicodeAttribute
+from pynamodb.exceptions import DoesNotExist
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+from pynamodb.transactions import TransactWrite
+
+from functions.broker_service.model import UserId
+from functions.broker_service.webhook_items_table import (
+    DELIVERIES,
+    DUE_SHARDS,
+    WEBHOOKS,
+    Item,
+    delivery_key,
+    delivery_of,
+    item_of_delivery,
+    item_of_webhook,
+    secrets_text,
+    webhook_of,
+)
+from functions.broker_service.webhook_model import Delivery, DeliveryId, Webhook, WebhookId
+from functions.common.clock import Clock, rfc3339
+from functions.common.errors import NotFound
+from functions.common.personal import GONE, GONE_LIFETIME, PURGED_AT_ONCE
+from functions.common.table import ConditionFailed, bind, translated
+
+LAST = "~"
+
+
+class DynamoWebhookTable:
+    def __init__(self, table_name: str, clock: Clock) -> None:
+        self._items = bind(Item, table_name)
+        self._clock = clock
+
+    # webhooks
+
+    def add(self, webhook: Webhook) -> None:
+        try:
+            with translated(), self._transaction() as transaction:
+                transaction.condition_check(self._items, webhook.user_id, GONE, condition=Item.sk.does_not_exist())
+                transaction.save(item_of_webhook(webhook), condition=Item.sk.does_not_exist())
+        except ConditionFailed as error:
+            raise NotFound("The user was deleted.", code="user_not_found") from error
+
+    def webhooks(self, user_id: UserId) -> Sequence[Webhook]:
+        with translated():
+            found = self._items.query(user_id, Item.sk.startswith(WEBHOOKS), consistent_read=True)
+            return [webhook_of(item) for item in found]
+
+    def webhook(self, user_id: UserId, webhook_id: WebhookId) -> Webhook | None:
+        item = self._get(user_id, WEBHOOKS + webhook_id)
+        return webhook_of(item) if item else None
+
+    def change(self, before: Webhook, after: Webhook) -> bool:
+        as_seen = (Item.state == before.state.value) & (Item.secrets == secrets_text(before))
+        as_seen &= _same(Item.failing_since, before.failing_since)
+        return self._save(item_of_webhook(after), as_seen)
+
+    def remove(self, webhook: Webhook) -> bool:
+        """The webhook first: from then on it gets no deliveries. What is more than a call deletes goes with its time to
+        live."""
+        try:
+            with translated():
+                self._items(webhook.user_id, WEBHOOKS + webhook.webhook_id).delete(condition=Item.sk.exists())
+        except ConditionFailed:
+            return False
+        self._delete(webhook.user_id, f"{DELIVERIES}{webhook.webhook_id}#", PURGED_AT_ONCE)
+        return True
+
+    # deliveries
+
+    def add_delivery(self, delivery: Delivery) -> bool:
+        owner = WEBHOOKS + delivery.webhook_id
+        try:
+            with translated(), self._transaction() as transaction:
+                transaction.condition_check(self._items, delivery.user_id, owner, condition=Item.sk.exists())
+                transaction.save(item_of_delivery(delivery), condition=Item.sk.does_not_exist())
+        except ConditionFailed:
+            return False
+        return True
+
+    def delivery(self, user_id: UserId, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery | None:
+        item = self._get(user_id, delivery_key(webhook_id, delivery_id))
+        # DynamoDB deletes late
+        return delivery_of(item) if item and item.expires_at > self._clock.now() else None
+
+    def change_delivery(self, before: Delivery, after: Delivery) -> bool:
+        as_seen = (Item.state == before.state.value) & _same(Item.next_attempt_at, before.next_attempt_at)
+        return self._save(item_of_delivery(after), as_seen)
+
+    def deliveries(
+        self, user_id: UserId, webhook_id: WebhookId, limit: int, before: str
+    ) -> tuple[Sequence[Delivery], bool]:
+        prefix = delivery_key(webhook_id, DeliveryId(""))
+        wanted = (
+            Item.sk.between(prefix, prefix + LAST) if not before else Item.sk.between(prefix, _under(prefix + before))
+        )
+        with translated():
+            found = list(
+                self._items.query(
+                    user_id,
+                    wanted,
+                    Item.expires_at > self._clock.now(),
+                    scan_index_forward=False,
+                    limit=limit + 1,
+                    consistent_read=True,
+                )
+            )
+        return [delivery_of(item) for item in found[:limit]], len(found) > limit
+
+    def lease(
+        self, user_id: UserId, webhook_id: WebhookId, delivery_id: DeliveryId, now: datetime, until: datetime
+    ) -> Delivery | None:
+        item = self._get(user_id, delivery_key(webhook_id, delivery_id))
+        if item is None or not item.next_attempt_at or item.next_attempt_at > rfc3339(now):
+            return None
+        return self._lease(item, until)
+
+    def lease_due(self, now: datetime, until: datetime, limit: int) -> tuple[Sequence[Delivery], bool]:
+        """Shards in random order: however many are due, none of them waits behind always the same others."""
+        leased: list[Delivery] = []
+        more = False
+        for shard in random.sample(range(DUE_SHARDS), DUE_SHARDS):
+            wanted = limit - len(leased)
+            if wanted <= 0:
+                more = True
+                break
+            with translated():
+                found = list(self._items.due.query(shard, Item.next_attempt_at <= rfc3339(now), limit=wanted))
+            more = more or len(found) == wanted
+            leased += [delivery for delivery in (self._lease(item, until) for item in found) if delivery]
+        return leased, more and bool(leased)
+
+    # all that is kept of a user
+
+    def held(self, user_id: UserId, after: str) -> Iterator[tuple[str, Webhook | Delivery]]:
+        start = f"{after}!" if after else DELIVERIES
+        with translated():
+            for item in self._items.query(user_id, Item.sk.between(start, WEBHOOKS + LAST), consistent_read=True):
+                if item.sk.startswith(WEBHOOKS):
+                    yield item.sk, webhook_of(item)
+                elif item.sk.startswith(DELIVERIES) and item.expires_at > self._clock.now():
+                    yield item.sk, delivery_of(item)
+
+    def mark_gone(self, user_id: UserId) -> None:
+        mark = self._items(user_id, GONE, expires_at=self._clock.now() + GONE_LIFETIME)
+        try:
+            with translated():
+                mark.save(condition=Item.sk.does_not_exist())
+        except ConditionFailed:
+            return  # marked by a run before
+
+    def delete(self, user_id: UserId, limit: int) -> int:
+        deleted = self._delete(user_id, WEBHOOKS, limit)
+        return deleted + (self._delete(user_id, DELIVERIES, limit - deleted) if deleted < limit else 0)
+
+    def _delete(self, user_id: UserId, prefix: str, limit: int) -> int:
+        with translated(), self._items.batch_write() as batch:
+            items = list(
+                self._items.query(
+                    user_id,
+                    Item.sk.startswith(prefix),
+                    consistent_read=True,
+                    attributes_to_get=["user_id", "sk"],
+                    limit=limit,
+                )
+            )
+            for item in items:
+                batch.delete(item)
+        return len(items)
+
+    def _get(self, user_id: UserId, sk: str) -> Item | None:
+        with translated():
+            try:
+                return self._items.get(user_id, sk, consistent_read=True)
+            except DoesNotExist:
+                return None
+
+    def _save(self, item: Item, as_seen: Condition) -> bool:
+        try:
+            with translated():
+                item.save(condition=as_seen)
+        except ConditionFailed:
+            return False
+        return True
+
+    def _lease(self, item: Item, until: datetime) -> Delivery | None:
+        """None when somebody else was faster, or it is not what the index said."""
+        moved: list[Action] = [Item.next_attempt_at.set(rfc3339(until))]
+        try:
+            with translated():
+                item.update(moved, condition=(Item.next_attempt_at == item.next_attempt_at) & Item.due_shard.exists())
+        except ConditionFailed:
+            return None
+        return delivery_of(item)
+
+    def _transaction(self) -> TransactWrite:
+        # The model's own connection: a second one would cost a second botocore client.
+        return TransactWrite(connection=self._items._get_connection().connection)  # noqa: SLF001
+
+
+def _under(key: str) -> str:
+    """A key just below this one: `between` takes both its ends in. Ids end in a letter or figure of their alphabet."""
+    return key[:-1] + chr(ord(key[-1]) - 1) + LAST
+
+
+def _same(attribute: UnicodeAttribute, instant: datetime | None) -> Condition:
+    return attribute == rfc3339(instant) if instant else attribute.does_not_exist()
