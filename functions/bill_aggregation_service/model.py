@@ -108,8 +108,8 @@ class BillContent:
     paid_at: date | None = None
     paid_amount_minor: int | None = None
     document_url: str | None = None
-    """Where the utility gives it on paper, below its base URL; never shown. It may carry what changes from answer to
-    answer, so it makes no version."""
+    """Where the utility gives it on paper, below its base URL, as `adapters/documents.py` keeps it; never shown. It may
+    carry what changes from answer to answer, so it makes no version."""
     assumed: tuple[str, ...] = ()
     """What the source left unsaid and was filled in, as codes of quality notes (`rules.ASSUMPTIONS`)."""
     cancelled: bool = False

@@ -16,7 +16,7 @@ from functions.bill_aggregation_service.adapters.base import (
 )
 from functions.bill_aggregation_service.adapters.bbps import BbpsAdapter
 from functions.bill_aggregation_service.adapters.csv_statement import CsvStatementAdapter
-from functions.bill_aggregation_service.adapters.documents import checked_path, checked_pdf, with_paths
+from functions.bill_aggregation_service.adapters.documents import checked_pdf, followed, with_kept
 from functions.bill_aggregation_service.adapters.green_button import GreenButtonAdapter
 from functions.bill_aggregation_service.adapters.oauth_json import OAuthJsonAdapter
 from functions.bill_aggregation_service.adapters.retrying import Retrying
@@ -49,7 +49,7 @@ class Utilities:
     def fetch(self, access: Access, seconds: float) -> Sequence[FetchedBill]:
         """Takes at most `seconds`. Raises ProviderError."""
         with self._opened(access, seconds) as adapter:
-            return with_paths(adapter.fetch(access), access.provider)
+            return with_kept(adapter.fetch(access), access)
 
     def document(self, access: Access, reference: str, present: Present, seconds: float) -> bytes:
         """A PDF. A reference that the utility refuses may have had its time: then `present` finds the bill's newest one
@@ -58,12 +58,12 @@ class Utilities:
             if not isinstance(adapter, DocumentAdapter):
                 raise NoDocument("the utility gives none")
             try:
-                return checked_pdf(adapter.document(access, checked_path(reference, access.provider)))
+                return checked_pdf(adapter.document(access, followed(reference, access)))
             except (AccountUnknown, ConsentExpired):
-                newest = present(with_paths(adapter.fetch(access), access.provider))
+                newest = present(with_kept(adapter.fetch(access), access))
             if newest is None or newest == reference:
                 raise NoDocument("the utility does not give it")
-            return checked_pdf(adapter.document(access, newest))
+            return checked_pdf(adapter.document(access, followed(newest, access)))
 
     @contextmanager
     def _opened(self, access: Access, seconds: float) -> Iterator[Adapter]:

@@ -17,7 +17,7 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderMisconfigured,
     Refusal,
 )
-from functions.bill_aggregation_service.adapters.documents import MAX_BYTES, path_below, with_paths
+from functions.bill_aggregation_service.adapters.documents import MAX_BYTES, followed, kept, path_below, with_kept
 from functions.bill_aggregation_service.adapters.http_client import UtilityClient
 from functions.bill_aggregation_service.adapters.registry import Utilities
 from functions.bill_aggregation_service.adapters.retrying import Retrying
@@ -91,12 +91,46 @@ def test_references_that_lead_elsewhere_are_dropped_with_a_line_in_the_log(caplo
     bills = [fetched(str(n), document_url=url) for n, url in enumerate(["/1.pdf", "https://evil.example/x", None])]
 
     with caplog.at_level(logging.WARNING):
-        checked = with_paths(bills, replace(PROVIDER, base_url=BASE))
+        checked = with_kept(bills, access(replace(PROVIDER, base_url=BASE)))
 
     assert [bill.content.document_url for bill in checked] == ["/1.pdf", None, None]
     (line,) = caplog.records
     assert line.message == "documents_dropped"
     assert "evil" not in str(vars(line))
+
+
+@pytest.mark.parametrize(
+    ("reference", "stored"),
+    [
+        ("/a/NP-1002/NP-1002-7.pdf?user=jane.doe", "/a/{account_number}/{account_number}-7.pdf?user={username}"),
+        ("/accounts/NP-1002?pin=12", "/accounts/{account_number}?pin=12"),
+        ("/a/M%C3%BCller%20%26%20Co/1.pdf", "/a/{holder}/1.pdf"),
+        (f"{BASE}/NP-1002.pdf", "/{account_number}.pdf"),
+        ("/1.pdf", "/1.pdf"),
+        ("/{account_number}.pdf", None),
+        ("//evil.example/NP-1002", None),
+    ],
+)  # fmt: skip
+def test_what_the_user_gave_is_not_kept_in_clear_text(reference: str, stored: str | None) -> None:
+    params = {"account_number": "NP-1002", "holder": "Müller & Co", "pin": "12"}
+    asked = Access(replace(PROVIDER, base_url=BASE), params, "jane.doe", "s3cret")
+
+    assert kept(reference, asked) == stored
+    if stored is not None:
+        assert followed(stored, asked) == reference.removeprefix(BASE)
+
+
+@pytest.mark.parametrize("value", ["../../x", "a/../b", "..%2F", "evil\r\nX: 1"])
+def test_what_the_user_gave_leads_nowhere_else(value: str) -> None:
+    asked = Access(PROVIDER, {"account_number": value}, "good", "s3cret")
+
+    for reference in ("/{account_number}/1.pdf", "/{account_number}", "{account_number}", "/{unknown}/../1.pdf"):
+        try:
+            path = followed(reference, asked)
+        except NoDocument:
+            continue
+        assert path == path_below(path, PROVIDER.base_url)
+        assert ".." not in path.split("/")
 
 
 class TestElectricity:
