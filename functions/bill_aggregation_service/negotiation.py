@@ -42,7 +42,9 @@ def in_asked_form(page: Kept, query: BillsQuery, accept: str | None) -> Answer:
 
 def prefers_csv(accept: str | None) -> bool:
     """Whether CSV is named, and JSON is not wanted more; `*/*` is no wish for CSV."""
-    wishes = dict(map(_wish, (accept or "").split(",")[:MAX_RANGES]))
+    if accept is None or CSV_TYPE not in accept.lower():
+        return False
+    wishes = dict(map(_wish, accept.split(",")[:MAX_RANGES]))
     wanted = wishes.get(CSV_TYPE, 0.0)
     return wanted > 0 and wanted >= wishes.get(JSON_TYPE, 0.0)
 

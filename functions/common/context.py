@@ -86,5 +86,6 @@ def _step(parent: str | None) -> str:
     """The next step of the parent's trace, or the first of a new one, which asks nobody to record it."""
     given = _TRACEPARENT.fullmatch(parent) if parent else None
     if given is None or (given[1] == "00" and given[4]):
-        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+        random = secrets.token_hex(24)
+        return f"00-{random[:32]}-{random[32:]}-00"
     return f"00-{given[2]}-{secrets.token_hex(8)}-{given[3]}"

@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+import msgspec
+
 from functions.common.context import correlation_id, trace_id
 
 SECRET_NAMES = frozenset(
@@ -25,7 +27,8 @@ AUDIT = "audit"
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
-_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
+_fast = msgspec.json.Encoder()
+_any = json.JSONEncoder(default=str, separators=(",", ":"))
 
 
 def fields(**values: object) -> dict[str, object]:
@@ -43,7 +46,18 @@ def _masked(value: object) -> object:
         return value
     if isinstance(value, Mapping):
         return masked(value)
-    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    # as it shows itself: an encoder that knows dataclasses would tell what their repr keeps to itself
+    return value if isinstance(value, str | int | float) else str(value)
+
+
+def _encoded(line: dict[str, object]) -> str:
+    try:
+        return _fast.encode(line).decode()
+    except (TypeError, ValueError, OverflowError):
+        # a key that is no text, a lone surrogate, a number of any size: seldom, and no reason to lose the line
+        return _any.encode(line)
 
 
 @functools.lru_cache(maxsize=2)
@@ -79,7 +93,7 @@ class JsonFormatter(logging.Formatter):
         line.update(getattr(record, "metrics", ()))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _encode(line)
+        return _encoded(line)
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:

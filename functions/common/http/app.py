@@ -63,6 +63,7 @@ class ServiceApp(Chalice):
 
     principal: Principal
     cached: Cached
+    _query: msgspec.Struct | None = None
 
     def __init__(self, name: str, environ: Mapping[str, str] = os.environ) -> None:
         super().__init__(app_name=name, configure_logs=False, env={})
@@ -171,7 +172,7 @@ class ServiceApp(Chalice):
         logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
         asked = event.get("requestContext") or {}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        self._event, self.cached = event, Cached()
+        self._event, self.cached, self._query = event, Cached(), None
         left = context.get_remaining_time_in_millis() / 1000 - 0.5 if context else GATEWAY_SECONDS
         parent = headers.get(TRACE_HEADER)
         address = str((asked.get("identity") or {}).get("sourceIp") or "")
@@ -239,7 +240,13 @@ class ServiceApp(Chalice):
         return parse(cls, self.json_object())
 
     def read_query(self, cls: type[S]) -> S:
-        """The query as a `cls`; a parameter that is unknown, wrong or stands twice is named."""
+        """The query as a `cls`; a parameter that is unknown, wrong or stands twice is named. Read once in a request,
+        although both the cache and the handler ask."""
+        if not isinstance(self._query, cls):
+            self._query = self._read_query(cls)
+        return self._query
+
+    def _read_query(self, cls: type[S]) -> S:
         given = self._event.get("multiValueQueryStringParameters") or {}
         if repeated := [name[:MAX_NAME] for name, values in given.items() if len(values) > 1]:
             raise InvalidInput.of(*(FieldError(name, "repeated", "It may stand only once.") for name in repeated))

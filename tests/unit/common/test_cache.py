@@ -590,6 +590,17 @@ def test_after_a_success_the_pause_is_short_again(redis_url: str) -> None:
             assert read(cache).found is not Found.DOWN
 
 
+def test_a_connection_that_broke_while_the_function_slept_costs_no_answer(redis_url: str, log_lines: Lines) -> None:
+    with gate(redis_url) as redis:
+        cache = Cache(redis.url, 1000)
+        fill(cache, b"x")
+        redis.close()
+        redis.open()
+
+        assert read(cache).value == b"x"
+        assert log_lines() == []
+
+
 def test_a_bump_is_tried_even_right_after_a_failure(redis_url: str) -> None:
     now = Time()
     cache = Cache(redis_url, 1000, now=now)

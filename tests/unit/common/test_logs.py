@@ -2,6 +2,9 @@ import io
 import json
 import logging
 import re
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
 
 import pytest
 
@@ -10,6 +13,16 @@ from functions.common.context import invocation
 from tests.unit.common.conftest import Lines
 
 log = logging.getLogger("functions.sample")
+
+
+@dataclass(frozen=True)
+class Account:
+    number: str
+    word: str = field(repr=False)
+
+
+class Outcome(StrEnum):
+    FAILED = "failed"
 
 
 def test_a_line_is_one_json_object_with_key_fields_and_the_correlation_id(log_lines: Lines) -> None:
@@ -89,3 +102,21 @@ def test_a_level_that_is_none_means_info(log_lines: Lines) -> None:
     log.info("this")
 
     assert [line["event"] for line in log_lines()] == ["this"]
+
+
+def test_what_json_cannot_say_strictly_costs_no_line(log_lines: Lines) -> None:
+    values: tuple[object, ...] = ({1: "a"}, "\ud800", 2**70, date(2026, 3, 1), [b"x"], Outcome.FAILED)
+
+    for value in values:
+        log.info("odd", extra=logs.fields(value=value))
+
+    written = [line["value"] for line in log_lines()]
+    assert written == [{"1": "a"}, "\ud800", 2**70, "2026-03-01", ["b'x'"], "failed"]
+
+
+def test_an_object_shows_no_more_than_its_repr(log_lines: Lines) -> None:
+    log.info("odd", extra=logs.fields(account=Account("A-1", "hunter2"), accounts=[Account("A-2", "hunter2")]))
+
+    [line] = log_lines()
+    assert "A-1" in line["account"]
+    assert "hunter2" not in json.dumps(line)
