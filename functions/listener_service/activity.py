@@ -1,6 +1,7 @@
 """Use cases of the audit: every event is kept, read by the user whom it concerns, and goes with them."""
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 LOOKED_AT = 1_000
 """Entries that one page looks at, at most: of a rare type it may be short, and its cursor goes on from there."""
+
+_KEY = re.compile(r"[0-9TZ:.-]{20,30}#[A-Za-z0-9_-]{1,64}")
 
 
 class AuditTable(Protocol):
@@ -102,6 +105,6 @@ def _before(cursor: str) -> str:
     if not cursor:
         return ""
     key = cursors.decode(cursor)
-    if key.keys() != {"before"}:
+    if key.keys() != {"before"} or not _KEY.fullmatch(key["before"]):
         raise InvalidInput.of(FieldError("cursor", "invalid", "This is no cursor that this list gave out."))
     return key["before"]

@@ -69,7 +69,7 @@ class DynamoAuditTable:
                 item.delete()
 
     def newest(self, user_id: UserId, before: str, page: int) -> Iterator[Entry]:
-        keys = AuditItem.sk < min(before or AFTER_ALL, AFTER_ALL)
+        keys = AuditItem.sk < (before or AFTER_ALL)
         with translated():
             for item in self._audit.query(user_id, keys, scan_index_forward=False, page_size=page):
                 yield _entry(item)

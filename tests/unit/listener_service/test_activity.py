@@ -137,7 +137,10 @@ def test_what_is_past_its_time_shows_no_more(
     assert json.loads(of_the_user.export_user(ANNA, "").json) == {"items": []}
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", cursors.encode({"after": "x"}), cursors.encode({})])
+@pytest.mark.parametrize(
+    "cursor",
+    ["nonsense", *(cursors.encode(key) for key in ({"after": "x"}, {}, {"before": "zzz"}, {"before": "\ud800"}))],
+)
 def test_a_cursor_that_is_none_is_refused(activity: Activity, cursor: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         activity.list_activity(ANNA, 50, cursor)
@@ -145,10 +148,11 @@ def test_a_cursor_that_is_none_is_refused(activity: Activity, cursor: str) -> No
     assert [error.field for error in caught.value.errors] == ["cursor"]
 
 
-def test_no_cursor_leads_to_the_mark(of_the_user: PersonalActivity, activity: Activity) -> None:
+def test_the_mark_is_no_activity(of_the_user: PersonalActivity, activity: Activity) -> None:
     of_the_user.purge_user(ANNA)
 
-    assert activity.list_activity(ANNA, 50, cursors.encode({"before": "zzz"})).items == ()
+    assert activity.list_activity(ANNA, 50).items == ()
+    assert json.loads(of_the_user.export_user(ANNA, "").json) == {"items": []}
 
 
 def test_an_export_holds_every_entry_page_by_page(

@@ -6,6 +6,7 @@ import pytest
 
 from functions.common import logs
 from functions.common.actions import PostedActions
+from functions.common.context import caller_address
 from functions.common.errors import NotFound
 from functions.common.http.app import Answer, ServiceApp
 from functions.contracts.events.security import Action
@@ -132,6 +133,20 @@ def test_nobody_fills_the_table_without_a_token_or_by_asking_too_often(app: Serv
     assert answers == [401, 404, 429]
     assert [each.status for each in told(app)] == [404]
     assert [line["status"] for line in audits(log_lines)] == [401, 404, 429]
+
+
+def test_what_is_told_meanwhile_comes_from_the_caller_s_address() -> None:
+    app = configure(ServiceApp("sample"))
+    seen: list[str] = []
+
+    @app.route("/things", methods=["GET"], public=True)
+    def list_things() -> object:
+        seen.append(caller_address())
+        return {}
+
+    request(app, "GET", "/things", headers={"X-Forwarded-For": "198.51.100.1"})
+
+    assert seen == ["192.0.2.7"]
 
 
 def test_a_function_without_its_broker_answers_all_the_same(app: ServiceApp, log_lines: Lines) -> None:
