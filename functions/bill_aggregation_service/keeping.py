@@ -42,13 +42,25 @@ class LinkStore(Protocol):
         ...
 
 
+def record_of(store: LinkStore, user_id: UserId, link_id: LinkId) -> Link:
+    """As it stands; one of nothing for a link that was never read."""
+    return store.link(user_id, link_id) or Link(user_id=user_id, link_id=link_id)
+
+
 def keep(
-    store: LinkStore, clock: Clock, user_id: UserId, link_id: LinkId, attempt: Attempt, sleep: Callable[[float], None]
+    store: LinkStore,
+    clock: Clock,
+    user_id: UserId,
+    link_id: LinkId,
+    attempt: Attempt,
+    sleep: Callable[[float], None],
+    seen: Link | None = None,
 ) -> tuple[Plan, Sequence[Pending]]:
-    """What was changed, and the events to send. An answer that is known costs no look at a bill. Raises NotFound when
-    the account was unlinked, or its user deleted, meanwhile."""
+    """What was changed, and the events to send. An answer that is known costs no look at a bill, and where the link's
+    record as it was `seen` before the attempt still stands, no read at all. Raises NotFound when the account was
+    unlinked, or its user deleted, meanwhile."""
     for tries in range(WRITE_TRIES):
-        link = store.link(user_id, link_id) or Link(user_id=user_id, link_id=link_id)
+        link = record_of(store, user_id, link_id) if tries or seen is None else seen
         if link.gone:
             raise NotFound("The account was unlinked.", code="link_not_found")
         planned = _planned(store, link, attempt, clock)

@@ -19,7 +19,7 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderMisconfigured,
     ProviderTimeout,
 )
-from functions.bill_aggregation_service.keeping import LinkStore, keep
+from functions.bill_aggregation_service.keeping import LinkStore, keep, record_of
 from functions.bill_aggregation_service.model import (
     FetchedBill,
     Link,
@@ -136,7 +136,8 @@ class Refresher:
 
     def refresh_link(self, user_id: UserId, link_id: LinkId) -> Refreshed:
         """Raises NotFound when there is no such link any more."""
-        return self._refresh(user_id, link_id, self._opened(user_id, link_id))
+        account = self._opened(user_id, link_id)
+        return self._refresh(record_of(self.store, user_id, link_id), account)
 
     def ask(self, user_id: UserId, link_id: LinkId, question: Callable[[Access, float], T]) -> T:
         """Asks a link's utility for something beside its bills, behind the same protection. What it wants of the user
@@ -150,7 +151,7 @@ class Refresher:
         try:
             return self.guard(provider, link_id, self._seconds(), partial(question, _access(provider, account)))
         except NeedsAction as error:
-            self._keep(user_id, link_id, self._failed_attempt(began, provider, error))
+            self._keep(record_of(self.store, user_id, link_id), self._failed_attempt(began, provider, error))
             raise
 
     def _opened(self, user_id: UserId, link_id: LinkId) -> OpenedAccount:
@@ -186,12 +187,14 @@ class Refresher:
             return {}
         try:
             opened = self.credentials.open(user_id, link_ids)
+            known = {link.link_id: link for link in self.store.links(user_id)}
         except AppError as error:
-            log.warning("credentials_unavailable", extra=logs.fields(code=error.code))
+            log.warning("links_not_opened", extra=logs.fields(code=error.code))
             return dict.fromkeys(link_ids, _failed(error))
+        seen = {link_id: known.get(link_id) or Link(user_id=user_id, link_id=link_id) for link_id in opened}
         pool = ThreadPoolExecutor(min(len(link_ids), MAX_PARALLEL_LINKS), thread_name_prefix="refresh")
         futures: dict[LinkId, Future[Refreshed]] = {
-            link_id: pool.submit(contextvars.copy_context().run, self._refresh, user_id, link_id, account)
+            link_id: pool.submit(contextvars.copy_context().run, self._refresh, seen[link_id], account)
             for link_id, account in opened.items()
         }
         wait(futures.values(), timeout=max(0.0, late_at - time.monotonic()))
@@ -199,15 +202,16 @@ class Refresher:
         missing = Refreshed(Outcome.FAILED, "link_not_found")
         return {link_id: _result(link_id, futures[link_id]) if link_id in futures else missing for link_id in link_ids}
 
-    def _refresh(self, user_id: UserId, link_id: LinkId, account: OpenedAccount) -> Refreshed:
-        attempt = self._attempt(user_id, link_id, account)
+    def _refresh(self, seen: Link, account: OpenedAccount) -> Refreshed:
+        """`seen`: the link's record, which is not read again unless it has changed when the answer is written."""
+        attempt = self._attempt(seen, account)
         if attempt.provider.adapter == MANUAL:
             return Refreshed(attempt.outcome)  # files feed it: nothing was asked, nothing has changed
-        saved = self._keep(user_id, link_id, attempt)
+        saved = self._keep(seen, attempt)
         log.info(
             "link_refreshed",
             extra=logs.fields(
-                link_id=link_id,
+                link_id=seen.link_id,
                 provider_id=account.provider_id,
                 outcome=attempt.outcome,
                 error_code=attempt.error_code,
@@ -221,14 +225,14 @@ class Refresher:
             attempt.outcome, attempt.error_code, attempt.retryable, saved.created, saved.updated, saved.unchanged
         )
 
-    def _keep(self, user_id: UserId, link_id: LinkId, attempt: Attempt) -> Plan:
-        saved, events = keep(self.store, self.clock, user_id, link_id, attempt, self.sleep)
-        self.cache.bump(user_id, CACHE_SPACE)
+    def _keep(self, seen: Link, attempt: Attempt) -> Plan:
+        saved, events = keep(self.store, self.clock, seen.user_id, seen.link_id, attempt, self.sleep, seen)
+        self.cache.bump(seen.user_id, CACHE_SPACE)
         self._record(saved.link, attempt)
         self.outbox.send(events[:EVENTS_AT_ONCE])
         return saved
 
-    def _attempt(self, user_id: UserId, link_id: LinkId, account: OpenedAccount) -> Attempt:
+    def _attempt(self, seen: Link, account: OpenedAccount) -> Attempt:
         began = self.clock.now()
         provider = _unknown(account.provider_id)
         try:
@@ -236,9 +240,9 @@ class Refresher:
             if provider.adapter == MANUAL:
                 return Attempt(began, Outcome.SUCCESS, provider)
             seconds = self._seconds()
-            self._tell_started(user_id, link_id, began)
+            self._tell_started(seen, began)
             fetch = partial(self.fetch, _access(provider, account))
-            return Attempt(began, Outcome.SUCCESS, provider, self.guard(provider, link_id, seconds, fetch))
+            return Attempt(began, Outcome.SUCCESS, provider, self.guard(provider, seen.link_id, seconds, fetch))
         except ProviderError as error:
             log.warning(
                 "provider_failed",
@@ -262,15 +266,14 @@ class Refresher:
             raise ProviderDeactivated
         return provider
 
-    def _tell_started(self, user_id: UserId, link_id: LinkId, began: datetime) -> None:
+    def _tell_started(self, link: Link, began: datetime) -> None:
         """Before the first attempt at a link, and never again: whoever waits for it sees that something happens."""
-        link = self.store.link(user_id, link_id)
-        if link is not None and (link.attempted_at or link.gone):
+        if link.attempted_at or link.gone:
             return
         try:
-            self.accounts.record_started(user_id, link_id, began)
+            self.accounts.record_started(link.user_id, link.link_id, began)
         except AppError as error:
-            log.warning("start_not_recorded", extra=logs.fields(link_id=link_id, code=error.code))
+            log.warning("start_not_recorded", extra=logs.fields(link_id=link.link_id, code=error.code))
 
     def _failed_attempt(self, began: datetime, provider: Provider, error: ProviderError) -> Attempt:
         outcome = Outcome.ACTION_REQUIRED if isinstance(error, NeedsAction) else Outcome.FAILED
