@@ -61,7 +61,7 @@ def rpc_handlers(*, credentials: bool) -> dict[str, LambdaRpcHandler]:
     found = {}
     for name, properties in template.functions().items():
         module, _, attribute = str(properties["Handler"]).rpartition(".")
-        if module.endswith(".rpc"):
+        if module.endswith("rpc"):
             handler: LambdaRpcHandler = getattr(importlib.import_module(module), attribute)
             if credentials or handler.service.name != CREDENTIALS:
                 found[name] = handler

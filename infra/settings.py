@@ -15,7 +15,7 @@ from infra.console import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 API_STAGE = "v1"
-RPC_SERVICES = ("Users", "Providers", "Accounts", "Credentials", "Bills", "Broker", "Webhooks", "Activity")
+RPC_SERVICES = ("Users", "Providers", "Accounts", "Credentials", "Bills", "Reminders", "Broker", "Webhooks", "Activity")
 
 
 class Target(StrEnum):

@@ -23,17 +23,17 @@ class Told(TypedDict):
 
 
 def created_event(bill: Bill) -> str:
-    return wrap(BillCreatedV1(**_told(bill)), bill.updated_at).to_json()
+    return wrap(BillCreatedV1(**told(bill)), bill.updated_at).to_json()
 
 
 def updated_event(bill: Bill) -> str:
-    return wrap(BillUpdatedV1(**_told(bill)), bill.updated_at).to_json()
+    return wrap(BillUpdatedV1(**told(bill)), bill.updated_at).to_json()
 
 
 def paid_event(bill: Bill, said_by: str) -> str:
     payment = payment_of(bill.content, bill.mark)
     data = BillPaidV1(
-        **_told(bill),
+        **told(bill),
         paid_at=payment.paid_at.isoformat() if payment.paid_at else None,
         paid_amount_minor=payment.paid_amount_minor,
         said_by=said_by,
@@ -41,7 +41,7 @@ def paid_event(bill: Bill, said_by: str) -> str:
     return wrap(data, bill.updated_at).to_json()
 
 
-def _told(bill: Bill) -> Told:
+def told(bill: Bill) -> Told:
     content = bill.content
     return {
         "user_id": bill.user_id,

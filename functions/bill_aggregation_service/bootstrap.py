@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from functions.bill_aggregation_service.projection import Projection
     from functions.bill_aggregation_service.protection import HealthReports, Protection
     from functions.bill_aggregation_service.refresh import Refresher
+    from functions.bill_aggregation_service.reminders import Reminders
     from functions.bill_aggregation_service.renewal import Renewal
     from functions.bill_aggregation_service.service import Bills, LiveReads
     from functions.bill_aggregation_service.table import BillTable
@@ -127,6 +128,16 @@ class FilesSettings:
 
     import_queue_url: str
     due_soon_days: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReminderSettings:
+    """ReminderRpc."""
+
+    bills_table: str
+    rpc_users: str
+    due_soon_days: int = 7
+    """Of users who chose no number of days."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,6 +388,30 @@ def dead_letters() -> "DeadLetterQueue":
 
     settings = load(DeadLetterSettings, os.environ)
     return DeadLetterQueue(settings.dead_letter_queue_url, settings.max_deliveries, SystemClock(), aws.sqs)
+
+
+# --- ReminderRpc ---
+
+
+@cache
+def reminders() -> "Reminders":
+    from functions.bill_aggregation_service.reminder_clients import ReminderProfilesClient
+    from functions.bill_aggregation_service.reminder_table import ReminderTable
+    from functions.bill_aggregation_service.reminders import Reminders
+    from functions.common.outbox import Outbox
+    from functions.common.rpc.client import Stub, channel_to
+    from functions.contracts.rpc import users_pb2
+
+    settings = load(ReminderSettings, os.environ)
+    store = ReminderTable(settings.bills_table, SystemClock())
+    users = users_pb2.DESCRIPTOR.services_by_name["Users"]
+    return Reminders(
+        store=store,
+        profiles=ReminderProfilesClient(Stub(users, channel_to(settings.rpc_users))),
+        outbox=Outbox(store, publisher()),
+        clock=SystemClock(),
+        usual_days=settings.due_soon_days,
+    )
 
 
 # --- every function ---

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, LocalSecondaryIndex
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
 from pynamodb.models import Model
 
 from functions.bill_aggregation_service.model import (
@@ -18,6 +18,7 @@ from functions.bill_aggregation_service.model import (
     Outcome,
     ProviderId,
     QualityNote,
+    Reminded,
     Source,
     UserId,
 )
@@ -27,6 +28,7 @@ from functions.common.outbox import OUTBOX_SHARDS, Pending
 from functions.common.table import OutboxMixin
 
 BILLS, LINKS, VERSIONS = "bill#", "link#", "ver#"
+REMIND_SHARDS = 8
 
 
 class ByDue(LocalSecondaryIndex["Item"]):  # type: ignore[no-untyped-call]  # PynamoDB's own __init_subclass__
@@ -47,6 +49,17 @@ class Unsent(GlobalSecondaryIndex["Item"]):  # type: ignore[no-untyped-call]  # 
     updated_at = UnicodeAttribute(range_key=True)
 
 
+class ByReminder(GlobalSecondaryIndex["Item"]):  # type: ignore[no-untyped-call]  # as above
+    """Sparse: bills whose due date something may be said of."""
+
+    class Meta:
+        index_name = "by_reminder"
+        projection = KeysOnlyProjection()
+
+    remind_shard = NumberAttribute(hash_key=True)
+    remind_at = UnicodeAttribute(range_key=True)
+
+
 class Item(OutboxMixin, Model):
     """A bill, a version or a link's record: one class, since one query reads them together."""
 
@@ -59,6 +72,7 @@ class Item(OutboxMixin, Model):
 
     by_due = ByDue()
     unsent = Unsent()
+    by_reminder = ByReminder()
 
     user_id = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
@@ -79,6 +93,9 @@ class Item(OutboxMixin, Model):
     mark = UnicodeAttribute(null=True)
     notes = UnicodeAttribute(null=True)
     edition = NumberAttribute(null=True)
+    remind_shard = NumberAttribute(null=True)
+    remind_at = UnicodeAttribute(null=True)
+    reminded = UnicodeAttribute(null=True)
     # links
     provider_name = UnicodeAttribute(null=True)
     time_zone = UnicodeAttribute(null=True)
@@ -121,6 +138,8 @@ def bill_of(item: Item) -> Bill:
         notes=msgspec.json.decode(item.notes, type=tuple[QualityNote, ...]) if item.notes else (),
         edition=int(item.edition or 0),
         unsent=tuple(item.outbox or ()),
+        remind_at=_instant(item.remind_at),
+        reminded=msgspec.json.decode(item.reminded, type=Reminded) if item.reminded else Reminded(),
     )
 
 
@@ -150,6 +169,10 @@ def bill_item(bill: Bill) -> Item:
     item.edition = bill.edition
     item.mark = msgspec.json.encode(bill.mark).decode() if bill.mark.revision else None
     item.notes = msgspec.json.encode(bill.notes).decode() if bill.notes else None
+    item.reminded = msgspec.json.encode(bill.reminded).decode() if bill.reminded.version else None
+    if bill.remind_at:
+        item.remind_at = rfc3339(bill.remind_at)
+        item.remind_shard = zlib.crc32(bill.key.encode()) % REMIND_SHARDS
     if bill.unsent:
         item.outbox = list(bill.unsent)
         item.outbox_shard = zlib.crc32(bill.key.encode()) % OUTBOX_SHARDS

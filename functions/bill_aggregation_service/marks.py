@@ -7,6 +7,7 @@ from datetime import date, datetime
 from functions.bill_aggregation_service.bill_events import paid_event
 from functions.bill_aggregation_service.model import Bill, Mark
 from functions.bill_aggregation_service.payment import is_paid
+from functions.bill_aggregation_service.watching import watched
 from functions.common.errors import FieldError, InvalidInput
 
 PAYMENT = ("paid_at", "paid_amount_minor")
@@ -25,7 +26,7 @@ def marked(bill: Bill, said: Mapping[str, date | int | str | None], today: date,
     changed = replace(bill, mark=replace(mark, revision=bill.mark.revision + 1), updated_at=now)
     if is_paid(changed.content, changed.mark) and not is_paid(bill.content, bill.mark):
         changed = replace(changed, unsent=(*bill.unsent, paid_event(changed, "user")))
-    return changed
+    return watched(changed, now)
 
 
 def _covering(mark: Mark, bill: Bill, *, paid_anew: bool) -> Mark:

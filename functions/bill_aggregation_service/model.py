@@ -154,6 +154,17 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reminded:
+    """How often the user was told that a version of a bill is due soon, and overdue; and when last."""
+
+    version: int = 0
+    due_soon: int = 0
+    overdue: int = 0
+    on: date | None = None
+    """The user's day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
     """A bill as it is kept. `as_of` (the provider's stamp, else when the fetch began) orders its versions."""
 
@@ -180,6 +191,9 @@ class Bill:
     """Grows with each write of the item, whatever it changes; 0: not stored yet, or before editions were counted."""
     unsent: tuple[str, ...] = ()
     """Events that tell of this bill and have not left yet, as CloudEvents JSON."""
+    remind_at: datetime | None = None
+    """When its due date is to be looked at; None: there is nothing to say of it."""
+    reminded: Reminded = Reminded()
 
     @property
     def key(self) -> BillKey:

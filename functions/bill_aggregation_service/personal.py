@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 KINDS = ("bills", "versions", "links", "imports")
 INTERNAL = {
     "user_id", "content", "content_hash", "assumed", "notes", "unsent", "edition", "revision", "answer_digest",
+    "remind_at",
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from functions.bill_aggregation_service.payment import is_paid
 from functions.bill_aggregation_service.quality import Answer, neighbour_notes
 from functions.bill_aggregation_service.reading import Reading, Refused
 from functions.bill_aggregation_service.rules import content_hash
+from functions.bill_aggregation_service.watching import watched
 from functions.common.ids import time_part
 
 MANUAL = "manual"
@@ -195,7 +196,7 @@ def _created(link: Link, key: BillKey, bill: FetchedBill, attempt: Attempt, now:
         versioned_at=now,
         updated_at=now,
     )
-    return replace(created, unsent=(created_event(created),))
+    return watched(replace(created, unsent=(created_event(created),)), now)
 
 
 def _updated(known: Bill, bill: FetchedBill, attempt: Attempt, now: datetime) -> Bill:
@@ -216,4 +217,4 @@ def _updated(known: Bill, bill: FetchedBill, attempt: Attempt, now: datetime) ->
     events = [updated_event(updated)]
     if is_paid(updated.content, updated.mark) and not is_paid(known.content, known.mark):
         events.append(paid_event(updated, "provider"))
-    return replace(updated, unsent=(*known.unsent, *events))
+    return watched(replace(updated, unsent=(*known.unsent, *events)), now)

@@ -12,7 +12,15 @@ from functions.common.dead_letters import DeadLetterQueue
 from functions.common.publisher import BrokerPublisher
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import load
-from functions.contracts.rpc import accounts_pb2, activity_pb2, bills_pb2, broker_pb2, users_pb2, webhooks_pb2
+from functions.contracts.rpc import (
+    accounts_pb2,
+    activity_pb2,
+    bills_pb2,
+    broker_pb2,
+    reminders_pb2,
+    users_pb2,
+    webhooks_pb2,
+)
 from functions.listener_service.activity import Activity, Auditing, PersonalActivity
 from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
 
@@ -23,8 +31,11 @@ ACCOUNTS = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
 ACTIVITY = activity_pb2.DESCRIPTOR.services_by_name["Activity"]
 BILLS = bills_pb2.DESCRIPTOR.services_by_name["Bills"]
 BROKER = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
+REMINDERS = reminders_pb2.DESCRIPTOR.services_by_name["Reminders"]
 USERS = users_pb2.DESCRIPTOR.services_by_name["Users"]
 WEBHOOKS = webhooks_pb2.DESCRIPTOR.services_by_name["Webhooks"]
+REMINDING_SECONDS = 25.0
+"""Some hundred bills are judged and written in a call."""
 UTILITY_SECONDS = 60.0
 """Reading bills and deleting them take long: bounded only by the function's own time."""
 RECEIVER_SECONDS = 25.0
@@ -62,6 +73,7 @@ class SweepSettings:
     rpc_accounts: str
     rpc_bills: str
     rpc_broker: str
+    rpc_reminders: str
     rpc_users: str
     rpc_webhooks: str
 
@@ -131,6 +143,7 @@ def sweeping() -> Sweeping:
     return Sweeping(
         accounts=Stub(ACCOUNTS, channel_to(settings.rpc_accounts)),
         bills=Stub(BILLS, channel_to(settings.rpc_bills)),
+        reminders=Stub(REMINDERS, channel_to(settings.rpc_reminders), REMINDING_SECONDS),
         users=Stub(USERS, channel_to(settings.rpc_users)),
         webhooks=Stub(WEBHOOKS, channel_to(settings.rpc_webhooks), RECEIVER_SECONDS),
         publisher=BrokerPublisher(Stub(BROKER, channel_to(settings.rpc_broker))),

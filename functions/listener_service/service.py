@@ -33,6 +33,7 @@ from functions.contracts.rpc.common_pb2 import (
     PurgeUserReply,
     PurgeUserRequest,
 )
+from functions.contracts.rpc.reminders_pb2 import EmitDueReply, EmitDueRequest
 from functions.contracts.rpc.webhooks_pb2 import NotifyReply, NotifyRequest, SendDueReply, SendDueRequest
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 LINK_NOT_FOUND = "link_not_found"
 DUE_LINKS = 100
 """Links, or items with unsent events, in one call."""
+DUE_BILLS = 200
 LEASE_SECONDS = 900
 """How long a due link is left alone: longer than its refresh takes with all deliveries; then it is due again."""
 
@@ -188,6 +190,8 @@ class SweepReport:
     bill_items: int = 0
     user_items: int = 0
     """Items that got rid of events left behind."""
+    reminders: int = 0
+    """Bills of which it was told that they are due soon, or overdue."""
     webhooks_tried: int = 0
     """Deliveries to webhooks that were due, whatever came of them."""
     failed_parts: tuple[str, ...] = ()
@@ -195,10 +199,19 @@ class SweepReport:
 
 class Sweeping:
     def __init__(
-        self, *, accounts: Stub, bills: Stub, users: Stub, webhooks: Stub, publisher: Publisher, clock: Clock
+        self,
+        *,
+        accounts: Stub,
+        bills: Stub,
+        reminders: Stub,
+        users: Stub,
+        webhooks: Stub,
+        publisher: Publisher,
+        clock: Clock,
     ) -> None:
         self._accounts = accounts
         self._bills = bills
+        self._reminders = reminders
         self._users = users
         self._webhooks = webhooks
         self._publisher = publisher
@@ -213,6 +226,7 @@ class Sweeping:
         report = SweepReport()
         parts: tuple[tuple[str, Callable[[SweepReport], bool]], ...] = (
             ("due_links", self._request_due),
+            ("reminders", self._emit_due),
             ("account_outbox", self._flush_accounts),
             ("bill_outbox", self._flush_bills),
             ("user_outbox", self._flush_users),
@@ -242,6 +256,11 @@ class Sweeping:
         refused = self._publisher.publish(events) if events else frozenset()
         report.requested += len(events) - len(refused)
         return reply.more and bool(events)
+
+    def _emit_due(self, report: SweepReport) -> bool:
+        reply = self._reminders.call("EmitDue", EmitDueRequest(limit=DUE_BILLS), EmitDueReply)
+        report.reminders += reply.emitted
+        return reply.more
 
     def _flush_accounts(self, report: SweepReport) -> bool:
         reply = _flush(self._accounts)

@@ -15,6 +15,7 @@ Email = NewType("Email", str)
 MAX_EMAIL, MAX_LOCAL_PART = 254, 64
 MAX_NAME = 100
 MAX_REMINDER_DAYS = 60
+MAX_REPEAT_DAYS = 30
 TIME_ZONE = re.compile(r"UTC|[A-Za-z_]+(/[A-Za-z0-9_+-]+){1,2}")
 # ISO 4217, the currencies that people are billed in: without funds, metals, testing and "no currency"
 _CURRENCIES = """
@@ -68,6 +69,8 @@ class Preferences:
     time_zone: str | None = None
     reminder_days: int | None = None
     """How many days before a bill is due the user wants to hear of it."""
+    reminder_repeat_days: int | None = None
+    """After how many days again, until the bill is paid; None: once is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,8 @@ class UsersServicer:
             created_at=rfc3339(user.created_at),
             currency=user.preferences.currency or "",
             time_zone=user.preferences.time_zone or "",
+            reminder_days=user.preferences.reminder_days,
+            reminder_repeat_days=user.preferences.reminder_repeat_days,
         )
 
     def SendMail(self, request: users_pb2.SendMailRequest, _context: RpcContext) -> users_pb2.SendMailReply:

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from functions.common.clock import rfc3339
 from functions.user_service.export import ExportedUser
-from functions.user_service.model import MAX_NAME, MAX_REMINDER_DAYS, Session, SessionId, User
+from functions.user_service.model import MAX_NAME, MAX_REMINDER_DAYS, MAX_REPEAT_DAYS, Session, SessionId, User
 from functions.user_service.passwords import MAX_LENGTH, MIN_LENGTH
 from functions.user_service.service import Preference
 
@@ -32,6 +32,7 @@ class UpdateUser(Struct, kw_only=True, forbid_unknown_fields=True):
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")] | UnsetType | None = UNSET
     time_zone: Annotated[str, Meta(max_length=64, description="IANA")] | UnsetType | None = UNSET
     reminder_days: Annotated[int, Meta(ge=0, le=MAX_REMINDER_DAYS)] | UnsetType | None = UNSET
+    reminder_repeat_days: Annotated[int, Meta(ge=1, le=MAX_REPEAT_DAYS)] | UnsetType | None = UNSET
 
     def changes(self) -> dict[str, Preference]:
         return {name: value for name, value in structs.asdict(self).items() if value is not UNSET}
@@ -86,6 +87,7 @@ class UserReply(Struct, kw_only=True):
     currency: str | None
     time_zone: str | None
     reminder_days: int | None
+    reminder_repeat_days: int | None
     roles: list[str]
     created_at: str
 
@@ -99,6 +101,7 @@ class UserReply(Struct, kw_only=True):
             currency=user.preferences.currency,
             time_zone=user.preferences.time_zone,
             reminder_days=user.preferences.reminder_days,
+            reminder_repeat_days=user.preferences.reminder_repeat_days,
             roles=["user", *sorted(user.roles)],
             created_at=rfc3339(user.created_at),
         )

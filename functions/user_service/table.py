@@ -82,6 +82,7 @@ class UserItem(OutboxMixin, Model):
     currency = UnicodeAttribute(null=True)
     time_zone = UnicodeAttribute(null=True)
     reminder_days = NumberAttribute(null=True)
+    reminder_repeat_days = NumberAttribute(null=True)
     password_hash = UnicodeAttribute()
     roles = UnicodeSetAttribute(null=True)
     role_grants = ListAttribute(of=RoleGrantAttribute, null=True)
@@ -165,6 +166,7 @@ class DynamoUsers:
             currency=chosen.currency,
             time_zone=chosen.time_zone,
             reminder_days=chosen.reminder_days,
+            reminder_repeat_days=chosen.reminder_repeat_days,
             password_hash=user.password_hash,
             roles=set(user.roles) or None,
             created_at=rfc3339(user.created_at),
@@ -478,6 +480,7 @@ def _user(item: UserItem) -> User:
             currency=item.currency,
             time_zone=item.time_zone,
             reminder_days=_whole(item.reminder_days),
+            reminder_repeat_days=_whole(item.reminder_repeat_days),
         ),
         password_hash=item.password_hash,
         roles=frozenset(Role(role) for role in item.roles or ()),

@@ -328,7 +328,7 @@ def test_an_http_function_answers(importable: dict[Path, Path], runtime: Path, f
     )
 
 
-RPC = [function for function in FUNCTION_LIST if function.module.endswith(".rpc")]
+RPC = [function for function in FUNCTION_LIST if function.module.endswith("rpc")]
 
 
 @pytest.mark.parametrize("function", RPC, ids=[function.name for function in RPC])

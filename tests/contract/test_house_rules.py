@@ -35,7 +35,7 @@ def test_every_service_has_the_same_files(service: str) -> None:
     """Those of DESIGN §2; what only some need is there exactly where it is needed."""
     present = {path.name for path in (FUNCTIONS / service).iterdir()}
     functions = [function for function in FUNCTION_LIST if function.service == service]
-    has_rpc = any(function.module.endswith(".rpc") for function in functions)
+    has_rpc = any(function.module.endswith("rpc") for function in functions)
     has_bodies = any(e["Method"] in {"post", "put", "patch"} for f in functions for e in f.events("Api"))
     has_table = any(name.endswith("_TABLE") for function in functions for name in function.environment)
 

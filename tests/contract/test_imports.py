@@ -17,7 +17,7 @@ HANDLERS = sorted(
     for service in SERVICES
     for path in sources(service)
     if path.parent.name == service
-    and path.stem in {"app", "activity_app", "files_app", "import_app", "webhooks_app", "rpc", "front_door"}
+    and path.stem in {"app", "activity_app", "files_app", "import_app", "webhooks_app", "rpc", "reminders_rpc", "front_door"}
 )
 HEAVY = {"argon2", "boto3", "botocore", "cryptography", "jwt", "pynamodb", "redis", "requests"}
 OUTWARD = {"argon2", "boto3", "botocore", "chalice", "os", "pynamodb", "redis", "requests", "urllib3"}

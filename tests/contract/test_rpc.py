@@ -46,9 +46,9 @@ def test_every_contract_is_served_by_one_function_and_none_serves_another() -> N
 
 def test_every_handler_in_the_code_is_a_function_of_the_template() -> None:
     in_code = {
-        f"functions.{path.parent.name}.rpc.{name}"
-        for path in sorted(FUNCTIONS.glob("*_service/rpc.py"))
-        for name, value in vars(importlib.import_module(f"functions.{path.parent.name}.rpc")).items()
+        f"functions.{path.parent.name}.{path.stem}.{name}"
+        for path in sorted(FUNCTIONS.glob("*_service/*rpc.py"))
+        for name, value in vars(importlib.import_module(f"functions.{path.parent.name}.{path.stem}")).items()
         if isinstance(value, LambdaRpcHandler)
     }
 

@@ -79,3 +79,26 @@ class BillPaidV1(_BillEvent, frozen=True, kw_only=True):
     paid_amount_minor: int | None = None
     said_by: str
     """user or provider."""
+
+
+class _Reminder(_BillEvent, frozen=True, kw_only=True):
+    outstanding_minor: int
+    """What is left to pay."""
+    day: str
+    """YYYY-MM-DD where the user is: the day on which this is said."""
+    time_zone: str
+    """IANA name of the zone that `day` is of."""
+    reminder: int
+    """Each version of a bill is told of once, with 1; who asks for repetition hears again, with 2, 3…"""
+
+
+class BillDueSoonV1(_Reminder, frozen=True, kw_only=True):
+    """A bill that is not paid has to be, within as many days as the user wants to know it before."""
+
+    TYPE: ClassVar[str] = "bill.due_soon.v1"
+
+
+class BillOverdueV1(_Reminder, frozen=True, kw_only=True):
+    """The day on which a bill was due has passed where the user is, and nobody has said that it is paid."""
+
+    TYPE: ClassVar[str] = "bill.overdue.v1"

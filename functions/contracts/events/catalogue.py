@@ -3,6 +3,8 @@
 from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
 from functions.contracts.events.bills import (
     BillCreatedV1,
+    BillDueSoonV1,
+    BillOverdueV1,
     BillPaidV1,
     BillsImportRequestedV1,
     BillsRefreshRequestedV1,
@@ -23,6 +25,8 @@ CATALOGUE: dict[str, type[EventData]] = {
         BillCreatedV1,
         BillUpdatedV1,
         BillPaidV1,
+        BillDueSoonV1,
+        BillOverdueV1,
         UserDeletedV1,
         SecurityActionRecordedV1,
     )

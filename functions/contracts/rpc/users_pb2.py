@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from functions.contracts.rpc import common_pb2 as functions_dot_contracts_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#functions/contracts/rpc/users.proto\x12\x10\x62illing.users.v1\x1a$functions/contracts/rpc/common.proto\"!\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"|\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x12\n\ncreated_at\x18\x05 \x01(\t\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x11\n\ttime_zone\x18\x07 \x01(\t\"J\n\x0fSendMailRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.users.v1.MailKind\"\x1d\n\rSendMailReply\x12\x0c\n\x04sent\x18\x01 \x01(\x08*\x7f\n\x08MailKind\x12\x19\n\x15MAIL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16MAIL_KIND_VERIFY_EMAIL\x10\x01\x12\x1c\n\x18MAIL_KIND_RESET_PASSWORD\x10\x02\x12\x1e\n\x1aMAIL_KIND_PASSWORD_CHANGED\x10\x03\x32\xcc\x02\n\x05Users\x12\x43\n\x07GetUser\x12 .billing.users.v1.GetUserRequest\x1a\x16.billing.users.v1.User\x12S\n\tPurgeUser\x12#.billing.common.v1.PurgeUserRequest\x1a!.billing.common.v1.PurgeUserReply\x12N\n\x08SendMail\x12!.billing.users.v1.SendMailRequest\x1a\x1f.billing.users.v1.SendMailReply\x12Y\n\x0b\x46lushOutbox\x12%.billing.common.v1.FlushOutboxRequest\x1a#.billing.common.v1.FlushOutboxReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#functions/contracts/rpc/users.proto\x12\x10\x62illing.users.v1\x1a$functions/contracts/rpc/common.proto\"!\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\xe6\x01\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x12\n\ncreated_at\x18\x05 \x01(\t\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12\x1a\n\rreminder_days\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12!\n\x14reminder_repeat_days\x18\t \x01(\x05H\x01\x88\x01\x01\x42\x10\n\x0e_reminder_daysB\x17\n\x15_reminder_repeat_days\"J\n\x0fSendMailRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.users.v1.MailKind\"\x1d\n\rSendMailReply\x12\x0c\n\x04sent\x18\x01 \x01(\x08*\x7f\n\x08MailKind\x12\x19\n\x15MAIL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16MAIL_KIND_VERIFY_EMAIL\x10\x01\x12\x1c\n\x18MAIL_KIND_RESET_PASSWORD\x10\x02\x12\x1e\n\x1aMAIL_KIND_PASSWORD_CHANGED\x10\x03\x32\xcc\x02\n\x05Users\x12\x43\n\x07GetUser\x12 .billing.users.v1.GetUserRequest\x1a\x16.billing.users.v1.User\x12S\n\tPurgeUser\x12#.billing.common.v1.PurgeUserRequest\x1a!.billing.common.v1.PurgeUserReply\x12N\n\x08SendMail\x12!.billing.users.v1.SendMailRequest\x1a\x1f.billing.users.v1.SendMailReply\x12Y\n\x0b\x46lushOutbox\x12%.billing.common.v1.FlushOutboxRequest\x1a#.billing.common.v1.FlushOutboxReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'functions.contracts.rpc.users_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MAILKIND']._serialized_start=363
-  _globals['_MAILKIND']._serialized_end=490
+  _globals['_MAILKIND']._serialized_start=470
+  _globals['_MAILKIND']._serialized_end=597
   _globals['_GETUSERREQUEST']._serialized_start=95
   _globals['_GETUSERREQUEST']._serialized_end=128
-  _globals['_USER']._serialized_start=130
-  _globals['_USER']._serialized_end=254
-  _globals['_SENDMAILREQUEST']._serialized_start=256
-  _globals['_SENDMAILREQUEST']._serialized_end=330
-  _globals['_SENDMAILREPLY']._serialized_start=332
-  _globals['_SENDMAILREPLY']._serialized_end=361
-  _globals['_USERS']._serialized_start=493
-  _globals['_USERS']._serialized_end=825
+  _globals['_USER']._serialized_start=131
+  _globals['_USER']._serialized_end=361
+  _globals['_SENDMAILREQUEST']._serialized_start=363
+  _globals['_SENDMAILREQUEST']._serialized_end=437
+  _globals['_SENDMAILREPLY']._serialized_start=439
+  _globals['_SENDMAILREPLY']._serialized_end=468
+  _globals['_USERS']._serialized_start=600
+  _globals['_USERS']._serialized_end=932
 # @@protoc_insertion_point(module_scope)

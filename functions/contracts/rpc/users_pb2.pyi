@@ -77,6 +77,8 @@ class User(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
+    REMINDER_DAYS_FIELD_NUMBER: _builtins.int
+    REMINDER_REPEAT_DAYS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     email: _builtins.str
     name: _builtins.str
@@ -84,6 +86,11 @@ class User(_message.Message):
     currency: _builtins.str
     """What the user chose: ISO 4217 and IANA. Empty: nothing."""
     time_zone: _builtins.str
+    reminder_days: _builtins.int
+    """How many days before a bill is due they want to hear of it, and after how many days again until it is paid. Absent:
+    nothing was chosen, and never again.
+    """
+    reminder_repeat_days: _builtins.int
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Roles beside "user", e.g. "admin"."""
@@ -98,12 +105,21 @@ class User(_message.Message):
         created_at: _builtins.str = ...,
         currency: _builtins.str = ...,
         time_zone: _builtins.str = ...,
+        reminder_days: _builtins.int | None = ...,
+        reminder_repeat_days: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reminder_days", b"_reminder_days", "_reminder_repeat_days", b"_reminder_repeat_days", "reminder_days", b"reminder_days", "reminder_repeat_days", b"reminder_repeat_days"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "currency", b"currency", "email", b"email", "name", b"name", "roles", b"roles", "time_zone", b"time_zone", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reminder_days", b"_reminder_days", "_reminder_repeat_days", b"_reminder_repeat_days", "created_at", b"created_at", "currency", b"currency", "email", b"email", "name", b"name", "reminder_days", b"reminder_days", "reminder_repeat_days", b"reminder_repeat_days", "roles", b"roles", "time_zone", b"time_zone", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reminder_days: _TypeAlias = _typing.Literal["reminder_days"]  # noqa: Y015
+    _WhichOneofArgType__reminder_days: _TypeAlias = _typing.Literal["_reminder_days", b"_reminder_days"]  # noqa: Y015
+    _WhichOneofReturnType__reminder_repeat_days: _TypeAlias = _typing.Literal["reminder_repeat_days"]  # noqa: Y015
+    _WhichOneofArgType__reminder_repeat_days: _TypeAlias = _typing.Literal["_reminder_repeat_days", b"_reminder_repeat_days"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reminder_days) -> _WhichOneofReturnType__reminder_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reminder_repeat_days) -> _WhichOneofReturnType__reminder_repeat_days | None: ...
 
 Global___User: _TypeAlias = User  # noqa: Y015
 

@@ -22,8 +22,9 @@ from functions.contracts.rpc.common_pb2 import (
     PurgeUserReply,
     PurgeUserRequest,
 )
+from functions.contracts.rpc.reminders_pb2 import EmitDueReply, EmitDueRequest
 from functions.contracts.rpc.webhooks_pb2 import NotifyReply, NotifyRequest, SendDueReply, SendDueRequest
-from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, USERS, WEBHOOKS
+from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, REMINDERS, USERS, WEBHOOKS
 from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
 from tests.support.fakes import FakeClock, FakeDeadLetters, FakePublisher, LoopbackChannel
 
@@ -116,6 +117,16 @@ class FakeWebhooks(Holder):
         return SendDueReply(tried=self.due.pop(0), more=bool(self.due))
 
 
+class FakeReminders:
+    """`due`: of how many bills each call finds something to say."""
+
+    def __init__(self) -> None:
+        self.due = [0]
+
+    def EmitDue(self, request: EmitDueRequest, _context: RpcContext) -> EmitDueReply:
+        return EmitDueReply(looked=request.limit, emitted=self.due.pop(0), more=bool(self.due))
+
+
 class FakeAccounts(Holder):
     """`due`: one list of link ids per call of ListDue."""
 
@@ -144,6 +155,7 @@ class World:
         self.bills, self.broker = FakeBills(self.purges), FakeBroker(self.purges)
         self.accounts, self.users = FakeAccounts(self.purges), FakeUsers(self.purges)
         self.webhooks = FakeWebhooks(self.purges)
+        self.reminders = FakeReminders()
         self.publisher = FakePublisher()
         self.dead_letters = FakeDeadLetters()
         self.bills_channel = LoopbackChannel(LambdaRpcHandler(BILLS, lambda: self.bills))
@@ -158,8 +170,15 @@ class World:
         self.purging = Purging(
             holders={"accounts": accounts, "bills": bills, "jobs": broker, "webhooks": webhooks}, users=users
         )
+        reminders = Stub(REMINDERS, LoopbackChannel(LambdaRpcHandler(REMINDERS, lambda: self.reminders)))
         self.sweeping = Sweeping(
-            accounts=accounts, bills=bills, users=users, webhooks=webhooks, publisher=self.publisher, clock=FakeClock()
+            accounts=accounts,
+            bills=bills,
+            reminders=reminders,
+            users=users,
+            webhooks=webhooks,
+            publisher=self.publisher,
+            clock=FakeClock(),
         )
 
 

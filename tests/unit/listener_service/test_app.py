@@ -130,6 +130,7 @@ def test_the_artefact_needs_chalice_msgspec_and_protobuf_only() -> None:
         "RPC_BROKER": "lambda:b",
         "RPC_ACCOUNTS": "lambda:a",
         "RPC_ACTIVITY": "lambda:v",
+        "RPC_REMINDERS": "lambda:r",
         "RPC_USERS": "lambda:u",
         "RPC_WEBHOOKS": "lambda:w",
         "PYTHONDONTWRITEBYTECODE": "1",

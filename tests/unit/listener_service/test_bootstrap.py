@@ -32,7 +32,7 @@ def test_each_function_needs_only_what_it_calls(monkeypatch: pytest.MonkeyPatch)
         bootstrap.sweeping()
     monkeypatch.setenv("RPC_ACCOUNTS", "lambda:accounts")
     monkeypatch.setenv("RPC_ACTIVITY", "lambda:activity")
-    with pytest.raises(SettingsError, match="RPC_USERS"):
+    with pytest.raises(SettingsError, match="RPC_REMINDERS"):
         bootstrap.sweeping()
     with pytest.raises(SettingsError, match="RPC_USERS"):
         bootstrap.purging()
@@ -40,6 +40,7 @@ def test_each_function_needs_only_what_it_calls(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SettingsError, match="RPC_WEBHOOKS"):
         bootstrap.notifying()
     monkeypatch.setenv("RPC_WEBHOOKS", "lambda:webhooks")
+    monkeypatch.setenv("RPC_REMINDERS", "lambda:reminders")
     assert isinstance(bootstrap.notifying(), Notifying)
     assert isinstance(bootstrap.purging(), Purging)
     assert isinstance(bootstrap.sweeping(), Sweeping)

@@ -220,6 +220,12 @@ def test_sweep_sends_what_was_left_behind(world: World) -> None:
     assert world.sweeping.sweep() == SweepReport(account_items=107, bill_items=200, user_items=2)
 
 
+def test_sweep_tells_of_due_dates_until_all_are_looked_at(world: World) -> None:
+    world.reminders.due = [200, 0, 3]
+
+    assert world.sweeping.sweep() == SweepReport(reminders=203)
+
+
 def test_sweep_counts_links_whose_event_was_refused(world: World) -> None:
     world.accounts.due = [["lnk_1", "lnk_2"]]
     world.publisher.refuse = {BillsRefreshRequestedV1.TYPE}

@@ -49,7 +49,7 @@ def test_register_log_in_and_see_oneself() -> None:
     assert registered.status == 201
     assert registered.json | {"user_id": "", "created_at": ""} == {
         "user_id": "", "email": "ada@example.com", "email_verified": False, "name": "Ada", "currency": None,
-        "time_zone": None, "reminder_days": None, "roles": ["user"], "created_at": "",
+        "time_zone": None, "reminder_days": None, "reminder_repeat_days": None, "roles": ["user"], "created_at": "",
     }  # fmt: skip
     assert registered.json["email"] == "ada@example.com"
 
@@ -163,7 +163,7 @@ def bearer() -> str:
 
 def test_preferences_change() -> None:
     token = bearer()
-    chosen = {"currency": "EUR", "time_zone": "Europe/Berlin", "reminder_days": 7}
+    chosen = {"currency": "EUR", "time_zone": "Europe/Berlin", "reminder_days": 7, "reminder_repeat_days": 2}
     answer = request(app, "PATCH", "/users/me", chosen, bearer=token)
     assert (answer.status, answer.json | chosen) == (200, answer.json)
     taken_back = request(app, "PATCH", "/users/me", {"currency": None, "name": "Ada L."}, bearer=token).json
@@ -177,6 +177,8 @@ def test_preferences_change() -> None:
         ({"currency": "euro", "time_zone": 1}, {"currency", "time_zone"}),
         ({"currency": "ZZZ", "time_zone": "Nowhere"}, {"currency", "time_zone"}),
         ({"reminder_days": 61}, {"reminder_days"}),
+        ({"reminder_repeat_days": 0}, {"reminder_repeat_days"}),
+        ({"reminder_repeat_days": 31}, {"reminder_repeat_days"}),
         ({"reminder_days": -1, "name": None}, {"reminder_days", "name"}),
         ({"email": "eve@example.com", "roles": ["admin"]}, {"email", "roles"}),
     ],

@@ -48,11 +48,13 @@ def test_get_user(world: World, stub: Stub, user_id: UserId) -> None:
 
 
 def test_get_user_tells_what_the_user_chose(world: World, stub: Stub, user_id: UserId) -> None:
-    world.users.update_user(user_id, {"currency": "EUR", "time_zone": "Europe/Berlin"})
+    world.users.update_user(user_id, {"currency": "EUR", "time_zone": "Europe/Berlin", "reminder_days": 0})
 
     user = stub.call("GetUser", GetUserRequest(user_id=user_id), User)
 
     assert (user.currency, user.time_zone) == ("EUR", "Europe/Berlin")
+    assert user.HasField("reminder_days"), "on the day itself is a choice"
+    assert not user.HasField("reminder_repeat_days")
 
 
 @pytest.mark.parametrize("unknown", ["", "usr_x", "email#ada@example.com"])

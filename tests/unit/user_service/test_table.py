@@ -154,10 +154,12 @@ def living(users: DynamoUsers) -> User:
 def test_preferences_are_set_and_taken_back() -> None:
     users = DynamoUsers("users", CLOCK)
     users.create(ADA)
-    changed = users.set_preferences(ADA.user_id, {"currency": "EUR", "time_zone": "UTC", "reminder_days": 0}, LATER)
-    chosen = Preferences(name="Ada", currency="EUR", time_zone="UTC", reminder_days=0)
+    said = {"currency": "EUR", "time_zone": "UTC", "reminder_days": 0, "reminder_repeat_days": 3}
+    changed = users.set_preferences(ADA.user_id, said, LATER)
+    chosen = Preferences(name="Ada", currency="EUR", time_zone="UTC", reminder_days=0, reminder_repeat_days=3)
     assert changed == replace(ADA, preferences=chosen, updated_at=LATER, version=2) == users.get(ADA.user_id)
     users.set_preferences(ADA.user_id, {"name": "Ada L.", "currency": None, "reminder_days": None}, LATER)
+    users.set_preferences(ADA.user_id, {"reminder_repeat_days": None}, LATER)
     assert living(users).preferences == Preferences(name="Ada L.", time_zone="UTC")
     assert users.set_preferences(UserId("usr_x"), {"name": "X"}, LATER) is None
 
