@@ -1,4 +1,4 @@
-"""Use case behind a reader who was served an old answer: it is made anew, and what is old in it is asked for (ADR 17).
+"""Use case behind a reader who was served an old answer: it is made anew, and what is old in it is asked for (ADR 6).
 
 Two things may be old. The answer, against the table: then a write was not heard of, or time has moved what is derived.
 And the table, against the utilities: then their links are read again, like any refresh, through the queue.

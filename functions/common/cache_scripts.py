@@ -1,4 +1,4 @@
-"""What the cache does within Redis, each script in one round trip and atomic (ADR 6, ADR 17).
+"""What the cache does within Redis, each script in one round trip and atomic (ADR 6).
 
 The hash of a space holds `v`, the version of its owner's data; `<name>`, an answer behind a first line of its own
 (`<soft end> <hard end> <tag>`, ends in ms of Unix time); `<name>?`, until when somebody fills it; `<name>!`, until when

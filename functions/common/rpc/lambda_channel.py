@@ -30,7 +30,14 @@ class LambdaChannel:
             raise DeadlineExceeded(f"{call.method} did not answer in {call.timeout_ms} ms.") from error
 
     def post(self, call: Call) -> None:
-        """Lambda queues the call. Raises Unavailable when it does not take it."""
+        """Lambda queues the call. Raises Unavailable when it does not take it within the call's time."""
+        future = _pool().submit(contextvars.copy_context().run, self._post, call)
+        try:
+            future.result(timeout=call.timeout_ms / 1000)
+        except FutureTimeout as error:
+            raise Unavailable(f"{call.method} was not taken over in {call.timeout_ms} ms.") from error
+
+    def _post(self, call: Call) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:

@@ -340,6 +340,18 @@ def test_a_call_that_lambda_does_not_queue_is_unavailable(install: Callable[[Fak
         install(FakeLambda(unreachable)).post("GetUser", GetUserRequest(user_id="usr_1"))
 
 
+def test_whoever_posts_waits_no_longer_than_the_call_may_take(install: Callable[[FakeLambda], Stub]) -> None:
+    def hang(payload: dict[str, Any]) -> bytes:
+        time.sleep(1)
+        return b""
+
+    began = time.perf_counter()
+    with pytest.raises(Unavailable):
+        install(FakeLambda(hang)).post("GetUser", GetUserRequest(user_id="usr_1"))
+
+    assert 0.25 < time.perf_counter() - began < 0.9
+
+
 def test_a_function_that_breaks_is_unavailable(install: Callable[[FakeLambda], Stub], log_lines: Lines) -> None:
     fake = FakeLambda(lambda payload: b'{"errorMessage": "hunter2"}', error="Unhandled")
 
