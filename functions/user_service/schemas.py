@@ -153,6 +153,7 @@ class ExportReply(Struct, kw_only=True):
     accounts: dict[str, list[Raw]]
     bills: dict[str, list[Raw]]
     jobs: dict[str, list[Raw]]
+    webhooks: dict[str, list[Raw]]
     activity: dict[str, list[Raw]]
     next_cursor: str | None
 

@@ -24,6 +24,7 @@ FUNCTION = {
     "schedule": "Sweep",
     "sqs_audit": "AuditWorker",
     "sqs_import": "ImportWorker",
+    "sqs_notify": "NotifyWorker",
     "sqs_project": "ProjectionWorker",
     "sqs_refresh": "RefreshWorker",
 }
@@ -45,7 +46,7 @@ def test_requests_name_a_route() -> None:
 
 
 def test_messages_hold_events_of_the_catalogue() -> None:
-    for name in ("sqs_refresh", "sqs_project", "sqs_import", "sqs_audit"):
+    for name in ("sqs_refresh", "sqs_project", "sqs_import", "sqs_audit", "sqs_notify"):
         for record in payload(name)["Records"]:
             event = parse(record["body"])
             assert isinstance(unwrap(event, CATALOGUE[event.type]), msgspec.Struct)
@@ -76,6 +77,10 @@ def test_a_message_about_an_unknown_import_is_done_with(platform: Platform) -> N
 
 def test_an_event_of_the_audit_is_kept(platform: Platform) -> None:
     assert platform.invoke("AuditWorker", payload("sqs_audit")) == {"batchItemFailures": []}
+
+
+def test_an_event_of_a_user_without_webhooks_is_done_with(platform: Platform) -> None:
+    assert platform.invoke("NotifyWorker", payload("sqs_notify")) == {"batchItemFailures": []}
 
 
 def test_the_schedule_sweeps(platform: Platform) -> None:

@@ -272,7 +272,7 @@ class Owner:
 
 def test_an_export_holds_everything_and_no_secret(world: World) -> None:
     service = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
-    world.owners = {name: Stub(service, Owner(name)) for name in ("accounts", "bills", "jobs", "activity")}
+    world.owners = {name: Stub(service, Owner(name)) for name in ("accounts", "bills", "jobs", "webhooks", "activity")}
     tokens = logged_in()
     world.users.grant_role(LOGIN["email"], "admin")
     answer = request(app, "GET", "/users/me/export", bearer=tokens["access_token"])
@@ -284,6 +284,7 @@ def test_an_export_holds_everything_and_no_secret(world: World) -> None:
         "accounts",
         "bills",
         "jobs",
+        "webhooks",
         "activity",
         "next_cursor",
     }
