@@ -8,6 +8,7 @@ from functions.common.errors import RateLimited, Unauthenticated
 from functions.common.settings import SettingsError
 from functions.user_service import bootstrap
 from functions.user_service.model import Purpose
+from functions.user_service.schemas import ExportReply
 from functions.user_service.table import SessionItem, UserItem
 from tests.support.http import KID, jwks
 
@@ -63,6 +64,7 @@ def test_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bootstrap.sessions() is sessions
     assert sorted(posted) == [("broker", "Event")] * 3 + [("users", "Event")] * 2
     assert set(bootstrap.export().owners) == {"accounts", "bills", "jobs", "webhooks", "activity"}
+    assert set(bootstrap.export().owners) < set(ExportReply.__struct_fields__)
 
 
 def test_the_rpc_function_needs_neither_keys_nor_targets_of_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
