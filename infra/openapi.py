@@ -33,6 +33,7 @@ from infra.openapi_parts import (
     OWN_HEADERS,
     PATH_PARAMETERS,
     PROBLEM_SCHEMA,
+    SIGNATURE,
     WORDS,
     Json,
 )
@@ -42,6 +43,8 @@ OUTPUT = Path("docs/openapi/openapi.json")
 SCHEMAS = "#/components/schemas/{name}"
 UTILITIES = re.compile(r"/mock/(electricity|gas|water|internet)/")
 SANDBOX = "/mock/"
+SIGNED = "/webhooks/providers/"
+"""Where utilities send webhooks, as Standard Webhooks has it."""
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE"})
 
 
@@ -205,6 +208,8 @@ class Document:
             for name, value in schema["properties"].items():
                 required = name in schema.get("required", ())
                 found.append({"name": name, "in": "query", "required": required, "schema": _without_null(value)})
+        if route.path.startswith(SIGNED):
+            found += SIGNATURE
         if route.spec.idempotent:
             found.append(IDEMPOTENCY_KEY)
         if route.spec.etag and route.method == "GET":

@@ -73,7 +73,7 @@ BEFORE_THE_LIMIT = (401, 413, 415)
 OWN_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 WORDS = {
     400: "The body is not what its content type says, or a header is ill-formed.",
-    401: "No token, or one that does not verify; wrong credentials.",
+    401: "No token or signature, or one that does not verify; wrong credentials.",
     403: "The token lacks the role.",
     404: "Unknown, ill-formed or somebody else's.",
     409: "A duplicate, or the wrong state.",
@@ -119,6 +119,19 @@ IDEMPOTENCY_KEY: Json = {
     "description": "The same key with the same request replays the first answer, for 24 hours; with another it is 422.",
     "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
+SIGNATURE: list[Json] = [
+    {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string", **form}}
+    for name, description, form in (
+        ("webhook-id", "The same each time that this webhook is sent.", {"pattern": r"^[\x21-\x7e]{1,200}$"}),
+        ("webhook-timestamp", "Seconds since 1970, at most five minutes away.", {"pattern": "^[0-9]{1,11}$"}),
+        (
+            "webhook-signature",
+            "`v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64; of several, by spaces, one must be right.",
+            {"pattern": r"^[\x20-\x7e]{1,2000}$"},
+        ),
+    )
+]
+"""Headers of Standard Webhooks (https://www.standardwebhooks.com)."""
 IF_NONE_MATCH: Json = {
     "name": "If-None-Match",
     "in": "header",

@@ -1,6 +1,8 @@
 """Routes of the broker: commands that outlast a request, the jobs that tell how they go on, the health check."""
 
 from functions.broker_service import bootstrap
+from functions.broker_service.announcement_schemas import Announcement
+from functions.broker_service.announcements import SignedWebhook
 from functions.broker_service.api_docs import HTML
 from functions.broker_service.model import JobId, UserId
 from functions.broker_service.schemas import Health, JobView, RequestRefresh
@@ -33,6 +35,26 @@ def request_refresh() -> object:
 @app.route("/jobs/{job_id}", methods=["GET"], returns=JobView, summary="How a refresh goes on")
 def get_job(job_id: str) -> object:
     return JobView.of(bootstrap.jobs().get_job(UserId(app.principal.user_id), JobId(job_id)))
+
+
+@app.route(
+    "/webhooks/providers/{provider_id}",
+    methods=["POST"],
+    public=True,
+    body=Announcement,
+    status=202,
+    errors=[401],
+    summary="A utility announces a bill",
+)
+def receive_provider_webhook(provider_id: str) -> object:
+    """Signed as Standard Webhooks says, with the secret that an administrator made for the utility
+    (docs/webhooks-in.md). The answer is the same whether anybody linked the account or not, and when it was sent
+    before. After any answer but 202, 400, 413, 415 and 422 it is worth sending again."""
+    sent = (app.header(name) or "" for name in ("webhook-id", "webhook-timestamp", "webhook-signature"))
+    webhook_id, timestamp, signatures = sent
+    webhook = SignedWebhook(provider_id, webhook_id, timestamp, signatures, app.raw_body)
+    bootstrap.announcements().receive_provider_webhook(webhook)
+    return Answer({}, status=202)
 
 
 @app.route("/health", methods=["GET"], public=True, returns=Health, summary="Whether the API answers")

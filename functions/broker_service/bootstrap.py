@@ -14,14 +14,16 @@ from functions.common import aws
 from functions.common.clock import SystemClock
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.settings import load
-from functions.contracts.rpc import accounts_pb2, webhooks_pb2
+from functions.contracts.rpc import accounts_pb2, providers_pb2, webhooks_pb2
 
 if TYPE_CHECKING:
+    from functions.broker_service.announcements import Announcements
     from functions.broker_service.sending import Sending
     from functions.broker_service.webhook_table import DynamoWebhookTable
     from functions.broker_service.webhooks import Webhooks
 
 ACCOUNTS = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
+PROVIDERS = providers_pb2.DESCRIPTOR.services_by_name["Providers"]
 WEBHOOKS = webhooks_pb2.DESCRIPTOR.services_by_name["Webhooks"]
 
 
@@ -39,6 +41,12 @@ class Settings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings(Settings):
     rpc_accounts: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnouncementSettings(Settings):
+    rpc_accounts: str
+    rpc_providers: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +109,21 @@ def refreshes() -> Refreshes:
         clock=SystemClock(),
         job_seconds=settings.refresh_job_seconds,
         kept_seconds=settings.job_kept_seconds,
+    )
+
+
+@cache
+def announcements() -> "Announcements":
+    from functions.broker_service.announcement_table import DynamoWebhookMarks
+    from functions.broker_service.announcements import Announcements
+
+    settings = load(AnnouncementSettings, os.environ)
+    return Announcements(
+        marks=DynamoWebhookMarks(settings.jobs_table, SystemClock()),
+        providers=Stub(PROVIDERS, channel_to(settings.rpc_providers)),
+        accounts=Stub(ACCOUNTS, channel_to(settings.rpc_accounts)),
+        publisher=emitter(),
+        clock=SystemClock(),
     )
 
 

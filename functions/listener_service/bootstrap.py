@@ -17,6 +17,7 @@ from functions.contracts.rpc import (
     activity_pb2,
     bills_pb2,
     broker_pb2,
+    providers_pb2,
     reminders_pb2,
     users_pb2,
     webhooks_pb2,
@@ -31,6 +32,7 @@ ACCOUNTS = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
 ACTIVITY = activity_pb2.DESCRIPTOR.services_by_name["Activity"]
 BILLS = bills_pb2.DESCRIPTOR.services_by_name["Bills"]
 BROKER = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
+PROVIDERS = providers_pb2.DESCRIPTOR.services_by_name["Providers"]
 REMINDERS = reminders_pb2.DESCRIPTOR.services_by_name["Reminders"]
 USERS = users_pb2.DESCRIPTOR.services_by_name["Users"]
 WEBHOOKS = webhooks_pb2.DESCRIPTOR.services_by_name["Webhooks"]
@@ -73,6 +75,7 @@ class SweepSettings:
     rpc_accounts: str
     rpc_bills: str
     rpc_broker: str
+    rpc_providers: str
     rpc_reminders: str
     rpc_users: str
     rpc_webhooks: str
@@ -145,6 +148,7 @@ def sweeping() -> Sweeping:
         bills=Stub(BILLS, channel_to(settings.rpc_bills)),
         reminders=Stub(REMINDERS, channel_to(settings.rpc_reminders), REMINDING_SECONDS),
         users=Stub(USERS, channel_to(settings.rpc_users)),
+        providers=Stub(PROVIDERS, channel_to(settings.rpc_providers)),
         webhooks=Stub(WEBHOOKS, channel_to(settings.rpc_webhooks), RECEIVER_SECONDS),
         publisher=BrokerPublisher(Stub(BROKER, channel_to(settings.rpc_broker))),
         clock=SystemClock(),

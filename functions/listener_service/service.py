@@ -189,6 +189,7 @@ class SweepReport:
     account_items: int = 0
     bill_items: int = 0
     user_items: int = 0
+    provider_items: int = 0
     """Items that got rid of events left behind."""
     reminders: int = 0
     """Bills of which it was told that they are due soon, or overdue."""
@@ -205,6 +206,7 @@ class Sweeping:
         bills: Stub,
         reminders: Stub,
         users: Stub,
+        providers: Stub,
         webhooks: Stub,
         publisher: Publisher,
         clock: Clock,
@@ -213,6 +215,7 @@ class Sweeping:
         self._bills = bills
         self._reminders = reminders
         self._users = users
+        self._providers = providers
         self._webhooks = webhooks
         self._publisher = publisher
         self._clock = clock
@@ -230,6 +233,7 @@ class Sweeping:
             ("account_outbox", self._flush_accounts),
             ("bill_outbox", self._flush_bills),
             ("user_outbox", self._flush_users),
+            ("provider_outbox", self._flush_providers),
             ("webhooks", self._send_due),
         )
         for number, (name, part) in enumerate(parts):
@@ -275,6 +279,11 @@ class Sweeping:
     def _flush_users(self, report: SweepReport) -> bool:
         reply = _flush(self._users)
         report.user_items += reply.published
+        return reply.more
+
+    def _flush_providers(self, report: SweepReport) -> bool:
+        reply = _flush(self._providers)
+        report.provider_items += reply.published
         return reply.more
 
     def _send_due(self, report: SweepReport) -> bool:

@@ -10,6 +10,7 @@ from functions.utility_provider_service.schemas import (
     ProviderReply,
     ProvidersReply,
     UpdateProvider,
+    WebhookSecretReply,
 )
 
 app = ServiceApp("utility-provider-service")
@@ -72,6 +73,21 @@ def deactivate_provider(provider_id: str) -> object:
     """Users no longer see it, nobody links there, and links that are there are not read until it is `active` again."""
     bootstrap.registry().deactivate_provider(provider_id, app.check_if_match)
     return Answer(status=204)
+
+
+@app.route(
+    "/providers/{provider_id}/webhook-secret",
+    methods=["POST"],
+    role=ADMIN,
+    returns=WebhookSecretReply,
+    status=201,
+    errors=[409],
+    summary="Make the secret that a utility signs its webhooks with",
+)
+def create_webhook_secret(provider_id: str) -> object:
+    """Shown this once. The one before stays good for a day, those before that are not good any more: made twice in a
+    row, they end one that was lost. docs/webhooks-in.md says what the utility does with it."""
+    return Answer(WebhookSecretReply.of(*bootstrap.secret_making().create_webhook_secret(provider_id)), status=201)
 
 
 def _answer(provider: Provider, status: int = 200) -> Answer:

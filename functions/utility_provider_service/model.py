@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
 ProviderId = NewType("ProviderId", str)
 _PROVIDER_ID = re.compile(r"prv_[a-z0-9_]{1,60}")
+SECRET_OVERLAP = timedelta(hours=24)
+"""How long a webhook secret stays good when the next one is made."""
 
 
 class ServiceType(StrEnum):
@@ -130,11 +132,39 @@ class Provider:
     active: bool = True
     """False: out of service. Users do not see it, nobody links there, and links that are there are not read."""
     health: Health = Health()
+    unsent: tuple[str, ...] = ()
+    """Events, as JSON, that have not got out yet (ADR 0004)."""
 
     @property
     def sort_name(self) -> str:
         """The list's order, and a place in it: by name, the id telling namesakes apart."""
         return f"{folded(self.facts.name)}#{self.facts.provider_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecret:
+    ciphertext: bytes
+    """Of KMS."""
+    valid_from: datetime
+    ends_at: datetime | None = None
+    """None: until the next one is made, and a while longer."""
+
+    def is_good(self, at: datetime) -> bool:
+        return self.ends_at is None or at < self.ends_at
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecrets:
+    """A utility's: the newest, which stands last, and the one before."""
+
+    provider_id: ProviderId
+    secrets: tuple[WebhookSecret, ...] = ()
+    version: int = 0
+
+    def rotated(self, ciphertext: bytes, at: datetime) -> "WebhookSecrets":
+        """With a new one. Made twice in a row, they leave nothing of what was there before."""
+        before = tuple(replace(secret, ends_at=at + SECRET_OVERLAP) for secret in self.secrets[-1:])
+        return WebhookSecrets(self.provider_id, (*before, WebhookSecret(ciphertext, at)), self.version + 1)
 
 
 def is_provider_id(text: str) -> bool:

@@ -6,10 +6,12 @@ from functions.common.clock import rfc3339
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from functions.common.validation import parse
 from functions.contracts.rpc import providers_pb2 as pb
+from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
 from functions.utility_provider_service import bootstrap
 from functions.utility_provider_service.model import Health, Provider
 from functions.utility_provider_service.schemas import ListQuery, ReportedHealth
 from functions.utility_provider_service.service import Registry
+from functions.utility_provider_service.webhooks import SignedWebhook, Verifying
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Providers"]
 
@@ -17,6 +19,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Providers"]
 @dataclass(frozen=True, slots=True)
 class ProvidersServicer:
     registry: Registry
+    verifying: Verifying
 
     def GetProvider(self, request: pb.GetProviderRequest, context: RpcContext) -> pb.Provider:  # noqa: ARG002
         return _message(self.registry.get_provider(request.provider_id))
@@ -56,6 +59,18 @@ class ProvidersServicer:
         provider, changed = self.registry.report_health(request.provider_id, report.state, report.seen_at)
         return pb.ReportHealthReply(health=_health(provider.health), changed=changed)
 
+    def VerifyWebhook(
+        self,
+        request: pb.VerifyWebhookRequest,
+        context: RpcContext,  # noqa: ARG002
+    ) -> pb.VerifyWebhookReply:
+        webhook = SignedWebhook(request.webhook_id, request.timestamp, request.signatures, request.body)
+        return pb.VerifyWebhookReply(verified=self.verifying.verify_webhook(request.provider_id, webhook))
+
+    def FlushOutbox(self, request: FlushOutboxRequest, context: RpcContext) -> FlushOutboxReply:  # noqa: ARG002
+        published, more = self.registry.flush_outbox(max(request.limit, 1))
+        return FlushOutboxReply(published=published, more=more)
+
 
 def _message(provider: Provider) -> pb.Provider:
     facts = provider.facts
@@ -83,7 +98,7 @@ def _health(health: Health) -> pb.ProviderHealth:
 
 
 def build() -> ProvidersServicer:
-    return ProvidersServicer(bootstrap.registry())
+    return ProvidersServicer(bootstrap.reported_registry(), bootstrap.verifying())
 
 
 handler = LambdaRpcHandler(SERVICE, build)

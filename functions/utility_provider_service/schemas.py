@@ -18,6 +18,7 @@ from functions.utility_provider_service.model import (
     ProviderFacts,
     ProviderId,
     ServiceType,
+    WebhookSecrets,
     id_from_name,
 )
 from functions.utility_provider_service.service import Page, Search
@@ -110,6 +111,24 @@ class ListQuery(Struct, kw_only=True):
 
     def search(self, *, deactivated: bool) -> Search:
         return Search(service_type=self.service_type, country=self.country, q=self.q, deactivated=deactivated)
+
+
+class WebhookSecretReply(Struct, kw_only=True):
+    """`secret` is shown this once. The one before, if there is one, is good until `previous_ends_at`."""
+
+    secret: str
+    valid_from: str
+    previous_ends_at: str | None
+
+    @classmethod
+    def of(cls, secret: str, held: WebhookSecrets) -> "WebhookSecretReply":
+        *before, newest = held.secrets
+        ends_at = before[-1].ends_at if before else None
+        return cls(
+            secret=secret,
+            valid_from=rfc3339(newest.valid_from),
+            previous_ends_at=rfc3339(ends_at) if ends_at else None,
+        )
 
 
 class ReportedHealth(Struct, kw_only=True):

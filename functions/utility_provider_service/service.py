@@ -8,10 +8,13 @@ from itertools import islice
 from typing import Protocol
 
 from functions.common import cursor
-from functions.common.clock import Clock
+from functions.common.clock import Clock, rfc3339
 from functions.common.egress import Resolve
 from functions.common.errors import Conflict, FieldError, InvalidInput, NotFound, Unavailable
 from functions.common.logs import fields
+from functions.common.outbox import Outbox, Pending
+from functions.contracts.events.envelope import wrap
+from functions.contracts.events.providers import ProviderHealthChangedV1
 from functions.utility_provider_service.model import (
     HealthState,
     Provider,
@@ -89,6 +92,8 @@ class Registry:
     sandbox_origin: str = ""
     resolve: Resolve | None = None
     """Answers names for the check of base URLs; None: the system's resolver."""
+    outbox: Outbox | None = None
+    """None where nobody reports health: no event comes to be there."""
 
     def create_provider(self, facts: ProviderFacts) -> Provider:
         """Enters a utility. Raises InvalidInput naming every field at fault, Conflict when the id is taken."""
@@ -147,13 +152,20 @@ class Registry:
 
     def report_health(self, provider_id: str, state: HealthState, at: datetime) -> tuple[Provider, bool]:
         """The provider once it was seen in `state` at `at`, and whether that changed it. What is told twice, or late,
-        changes nothing. Raises NotFound, or InvalidInput when `at` lies in the future."""
+        changes nothing; another state is told of by an event. Raises NotFound, or InvalidInput when `at` lies in the
+        future."""
         if at > self.clock.now() + CLOCK_TOLERANCE:
             raise InvalidInput.of(FieldError("at", "invalid", "This lies in the future."))
-        provider, changed = self._change(provider_id, lambda seen: replace(seen, health=seen.health.after(state, at)))
+        provider, changed = self._change(provider_id, lambda before: self._seen(before, state, at))
         if changed:
             log.info("provider_health_changed", extra=fields(provider_id=provider_id, state=state))
+        if changed and self.outbox and provider.unsent:
+            self.outbox.send([pending_of(provider)])
         return provider, changed
+
+    def flush_outbox(self, limit: int) -> tuple[int, bool]:
+        """Publishes what was left behind. Answers how many providers, and whether there may be more."""
+        return self.outbox.flush(limit) if self.outbox else (0, False)
 
     def ensure_provider(self, facts: ProviderFacts) -> None:
         """Enters a utility, or moves the one that is there to this base URL. Again changes nothing.
@@ -169,6 +181,16 @@ class Registry:
     def delete_provider(self, provider_id: ProviderId) -> None:
         """For good, which only migrations do. Again changes nothing."""
         self.repository.delete(provider_id)
+
+    def _seen(self, before: Provider, state: HealthState, at: datetime) -> Provider:
+        """With the event, unless all that is new is that somebody called it at all."""
+        health = before.health.after(state, at)
+        if health.since is None or health.state is before.health.state:
+            return replace(before, health=health)
+        changed = ProviderHealthChangedV1(
+            provider_id=before.facts.provider_id, previous=before.health.state, state=state, since=rfc3339(health.since)
+        )
+        return replace(before, health=health, unsent=(*before.unsent, wrap(changed, self.clock.now()).to_json()))
 
     def _check(self, facts: ProviderFacts) -> None:
         if errors := errors_in(facts, self.sandbox_origin, self.resolve):
@@ -188,6 +210,10 @@ class Registry:
             if self.repository.replace(changed, seen.version):
                 return changed, True
         raise Unavailable("The provider is being changed by others; try again.", code="contended", retry_after=1)
+
+
+def pending_of(provider: Provider) -> Pending:
+    return Pending((provider.facts.provider_id,), provider.version, provider.unsent)
 
 
 def _after(position: str) -> str:

@@ -1,12 +1,17 @@
 """The registry in DynamoDB: one item per utility, key `provider_id`.
 
 Index `by_name`: all of them in one partition, `registry`, sorted by `sort_name`; right for the hundreds there are.
+Index `outbox`: those with events that have not got out. `updated_at` is an administrator's last change, not when they
+came to be: the sweep may send what is just being sent, which is once more and no harm.
+The item `<provider_id>#webhook`, in none of them, holds a utility's sealed webhook secrets.
 """
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from pynamodb.attributes import (
+    BinaryAttribute,
     BooleanAttribute,
     ListAttribute,
     MapAttribute,
@@ -14,11 +19,12 @@ from pynamodb.attributes import (
     UnicodeAttribute,
 )
 from pynamodb.exceptions import DoesNotExist
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
-from functions.common.clock import parse_rfc3339, rfc3339
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.clock import Clock, parse_rfc3339, rfc3339
+from functions.common.outbox import OUTBOX_SHARDS, Pending
+from functions.common.table import ConditionFailed, OutboxMixin, bind, forget_events, translated, unsent
 from functions.utility_provider_service.model import (
     Adapter,
     AuthType,
@@ -29,7 +35,10 @@ from functions.utility_provider_service.model import (
     ProviderFacts,
     ProviderId,
     ServiceType,
+    WebhookSecret,
+    WebhookSecrets,
 )
+from functions.utility_provider_service.service import pending_of
 
 REGISTRY = "registry"
 
@@ -55,12 +64,23 @@ class ByName(GlobalSecondaryIndex["ProviderItem"]):  # type: ignore[no-untyped-c
     sort_name = UnicodeAttribute(range_key=True)
 
 
-class ProviderItem(Model):
+class Unsent(GlobalSecondaryIndex["ProviderItem"]):  # type: ignore[no-untyped-call]  # PynamoDB's own
+    class Meta:
+        index_name = "outbox"
+        projection = KeysOnlyProjection()
+        billing_mode = "PAY_PER_REQUEST"
+
+    outbox_shard = NumberAttribute(hash_key=True)
+    updated_at = UnicodeAttribute(range_key=True)
+
+
+class ProviderItem(OutboxMixin, Model):
     class Meta:
         table_name = ""
         billing_mode = "PAY_PER_REQUEST"
 
     by_name = ByName()
+    unsent = Unsent()
     provider_id = UnicodeAttribute(hash_key=True)
     registry = UnicodeAttribute()
     sort_name = UnicodeAttribute()
@@ -78,12 +98,29 @@ class ProviderItem(Model):
     health_since = UnicodeAttribute(null=True)
     version = NumberAttribute()
     created_at = UnicodeAttribute()
-    updated_at = UnicodeAttribute()
+
+
+class SecretMap(MapAttribute[str, object]):
+    ciphertext = BinaryAttribute(legacy_encoding=False)
+    valid_from = UnicodeAttribute()
+    ends_at = UnicodeAttribute(null=True)
+
+
+class SecretsItem(Model):
+    class Meta:
+        table_name = ""
+        billing_mode = "PAY_PER_REQUEST"
+
+    provider_id = UnicodeAttribute(hash_key=True)
+    secrets = ListAttribute(of=SecretMap)
+    version = NumberAttribute()
 
 
 class DynamoProviders:
-    def __init__(self, table_name: str) -> None:
+    def __init__(self, table_name: str, clock: Clock) -> None:
         self._item = bind(ProviderItem, table_name)
+        self._secrets = bind(SecretsItem, table_name)
+        self._clock = clock
 
     def create(self, provider: Provider) -> bool:
         try:
@@ -116,7 +153,60 @@ class DynamoProviders:
 
     def delete(self, provider_id: ProviderId) -> None:
         with translated():
+            self._secrets(_secrets_key(provider_id)).delete()
             self._item(provider_id).delete()
+
+    def pending_events(self, limit: int) -> Sequence[Pending]:
+        keys = [item.provider_id for item in unsent(self._item.unsent, self._clock.now(), limit)]
+        with translated():
+            items = list(self._item.batch_get(keys, consistent_read=True)) if keys else []
+        return [pending_of(_provider(item)) for item in items if item.outbox]
+
+    def clear_outbox(self, pending: Pending) -> None:
+        [provider_id] = pending.key
+        try:
+            with translated():
+                self._item(provider_id).update(forget_events(), condition=ProviderItem.version == pending.version)
+        except ConditionFailed:
+            return  # changed since: its events go out again
+
+    def get_secrets(self, provider_id: ProviderId) -> WebhookSecrets:
+        with translated():
+            try:
+                item = self._secrets.get(_secrets_key(provider_id), consistent_read=True)
+            except DoesNotExist:
+                return WebhookSecrets(provider_id)
+        return WebhookSecrets(provider_id, tuple(map(_secret, item.secrets)), int(item.version))
+
+    def replace_secrets(self, held: WebhookSecrets, version: int) -> bool:
+        item = self._secrets(
+            _secrets_key(held.provider_id),
+            secrets=[
+                SecretMap(  # type: ignore[no-untyped-call]  # PynamoDB's own
+                    ciphertext=secret.ciphertext,
+                    valid_from=rfc3339(secret.valid_from),
+                    ends_at=rfc3339(secret.ends_at) if secret.ends_at else None,
+                )
+                for secret in held.secrets
+            ],
+            version=held.version,
+        )
+        seen = SecretsItem.version == version if version else SecretsItem.provider_id.does_not_exist()
+        try:
+            with translated():
+                item.save(condition=seen)
+        except ConditionFailed:
+            return False
+        return True
+
+
+def _secrets_key(provider_id: ProviderId) -> str:
+    return f"{provider_id}#webhook"
+
+
+def _secret(stored: SecretMap) -> WebhookSecret:
+    ends_at = parse_rfc3339(stored.ends_at) if stored.ends_at else None
+    return WebhookSecret(bytes(stored.ciphertext), parse_rfc3339(stored.valid_from), ends_at)
 
 
 def _item(cls: type[ProviderItem], provider: Provider) -> ProviderItem:
@@ -140,6 +230,8 @@ def _item(cls: type[ProviderItem], provider: Provider) -> ProviderItem:
         active=provider.active,
         health_state=str(health.state),
         health_since=rfc3339(health.since) if health.since else None,
+        outbox=list(provider.unsent) or None,
+        outbox_shard=zlib.crc32(facts.provider_id.encode()) % OUTBOX_SHARDS if provider.unsent else None,
         version=provider.version,
         created_at=rfc3339(provider.created_at),
         updated_at=rfc3339(provider.updated_at),
@@ -178,4 +270,5 @@ def _provider(item: ProviderItem) -> Provider:
         version=int(item.version),
         active=item.active,
         health=Health(HealthState(item.health_state), parse_rfc3339(item.health_since) if item.health_since else None),
+        unsent=tuple(item.outbox or ()),
     )

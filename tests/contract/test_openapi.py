@@ -79,7 +79,8 @@ def test_what_a_handler_reads_is_what_its_route_declares() -> None:
         bodies, queries = (re.findall(rf"app\.{name}\((?:\w+\.)?(\w+)\)", source) for name in ("read", "read_query"))
         assert set(bodies) <= {route.spec.body.__name__ if route.spec.body else ""}, route.path
         assert set(queries) == ({route.spec.query.__name__} if route.spec.query else set()), route.path
-        assert bool(route.spec.body) == ("app.read(" in source or "app.json_object(" in source), route.path
+        if not route.path.startswith(openapi.SIGNED):  # there the body is read once its signature is verified
+            assert bool(route.spec.body) == ("app.read(" in source or "app.json_object(" in source), route.path
 
 
 @pytest.mark.parametrize("kind", REFUSALS)

@@ -22,6 +22,7 @@ PUBLIC = {
     ("GET", "/health"), ("GET", "/openapi.json"), ("GET", "/docs"),
     ("POST", "/auth/verify-email/request"), ("POST", "/auth/verify-email"),
     ("POST", "/auth/password-reset/request"), ("POST", "/auth/password-reset"),
+    ("POST", "/webhooks/providers/{provider_id}"),
 }  # fmt: skip
 
 

@@ -165,7 +165,7 @@ def test_only_what_speaks_with_utilities_may_open_credentials() -> None:
 
 
 def test_a_key_decrypts_for_one_function() -> None:
-    """The door to credentials, and what signs webhooks."""
+    """The door to credentials, what signs webhooks, and what verifies those of utilities."""
     deciphering = {
         function.name: str(statement["Resource"])
         for function in FUNCTION_LIST
@@ -174,9 +174,10 @@ def test_a_key_decrypts_for_one_function() -> None:
         if "kms:Decrypt" in statement["Action"]
     }
 
-    assert set(deciphering) == {"CredentialsRpc", "WebhookRpc"}
+    assert set(deciphering) == {"CredentialsRpc", "WebhookRpc", "ProviderRpc"}
     assert "CredentialsKey" in deciphering["CredentialsRpc"]
     assert deciphering["WebhookRpc"] == str({"Fn::GetAtt": "WebhookKey.Arn"})
+    assert deciphering["ProviderRpc"] == str({"Fn::GetAtt": "ProviderWebhookKey.Arn"})
 
 
 def test_only_the_broker_publishes() -> None:

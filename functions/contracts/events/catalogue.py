@@ -11,6 +11,7 @@ from functions.contracts.events.bills import (
     BillUpdatedV1,
 )
 from functions.contracts.events.envelope import EventData
+from functions.contracts.events.providers import ProviderHealthChangedV1
 from functions.contracts.events.security import SecurityActionRecordedV1
 from functions.contracts.events.users import UserDeletedV1
 
@@ -28,6 +29,7 @@ CATALOGUE: dict[str, type[EventData]] = {
         BillDueSoonV1,
         BillOverdueV1,
         UserDeletedV1,
+        ProviderHealthChangedV1,
         SecurityActionRecordedV1,
     )
 }

@@ -22,35 +22,40 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from functions.contracts.rpc import common_pb2 as functions_dot_contracts_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'functions/contracts/rpc/providers.proto\x12\x14\x62illing.providers.v1\")\n\x12GetProviderRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\",\n\x15ProviderExistsRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\"%\n\x13ProviderExistsReply\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x08\"k\n\x14ListProvidersRequest\x12\x14\n\x0cservice_type\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x05 \x01(\t\"X\n\x12ListProvidersReply\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.billing.providers.v1.Provider\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"E\n\x13ReportHealthRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\n\n\x02\x61t\x18\x03 \x01(\t\"Z\n\x11ReportHealthReply\x12\x34\n\x06health\x18\x01 \x01(\x0b\x32$.billing.providers.v1.ProviderHealth\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\"\xf2\x02\n\x08Provider\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rservice_types\x18\x03 \x03(\t\x12\x0f\n\x07\x63ountry\x18\x04 \x01(\t\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x07 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x08 \x01(\t\x12\x11\n\tauth_type\x18\t \x01(\t\x12<\n\x0f\x63ustomer_params\x18\n \x03(\x0b\x32#.billing.providers.v1.CustomerParam\x12\x12\n\ncreated_at\x18\x0b \x01(\t\x12\x12\n\nupdated_at\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\x05\x12\x13\n\x0b\x64\x65\x61\x63tivated\x18\x0e \x01(\x08\x12\x34\n\x06health\x18\x0f \x01(\x0b\x32$.billing.providers.v1.ProviderHealth\".\n\x0eProviderHealth\x12\r\n\x05state\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\t\"\x96\x01\n\rCustomerParam\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05regex\x18\x03 \x01(\t\x12\x12\n\nmin_length\x18\x04 \x01(\x05\x12\x12\n\nmax_length\x18\x05 \x01(\x05\x12\x10\n\x08optional\x18\x06 \x01(\x08\x12\x0e\n\x06secret\x18\x07 \x01(\x08\x12\x0f\n\x07\x65xample\x18\x08 \x01(\t2\x99\x03\n\tProviders\x12W\n\x0bGetProvider\x12(.billing.providers.v1.GetProviderRequest\x1a\x1e.billing.providers.v1.Provider\x12h\n\x0eProviderExists\x12+.billing.providers.v1.ProviderExistsRequest\x1a).billing.providers.v1.ProviderExistsReply\x12\x65\n\rListProviders\x12*.billing.providers.v1.ListProvidersRequest\x1a(.billing.providers.v1.ListProvidersReply\x12\x62\n\x0cReportHealth\x12).billing.providers.v1.ReportHealthRequest\x1a\'.billing.providers.v1.ReportHealthReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'functions/contracts/rpc/providers.proto\x12\x14\x62illing.providers.v1\x1a$functions/contracts/rpc/common.proto\")\n\x12GetProviderRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\",\n\x15ProviderExistsRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\"%\n\x13ProviderExistsReply\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x08\"k\n\x14ListProvidersRequest\x12\x14\n\x0cservice_type\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x05 \x01(\t\"X\n\x12ListProvidersReply\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.billing.providers.v1.Provider\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"E\n\x13ReportHealthRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\n\n\x02\x61t\x18\x03 \x01(\t\"Z\n\x11ReportHealthReply\x12\x34\n\x06health\x18\x01 \x01(\x0b\x32$.billing.providers.v1.ProviderHealth\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\"t\n\x14VerifyWebhookRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x12\n\nwebhook_id\x18\x02 \x01(\t\x12\x11\n\ttimestamp\x18\x03 \x01(\t\x12\x12\n\nsignatures\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\"&\n\x12VerifyWebhookReply\x12\x10\n\x08verified\x18\x01 \x01(\x08\"\xf2\x02\n\x08Provider\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rservice_types\x18\x03 \x03(\t\x12\x0f\n\x07\x63ountry\x18\x04 \x01(\t\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x07 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x08 \x01(\t\x12\x11\n\tauth_type\x18\t \x01(\t\x12<\n\x0f\x63ustomer_params\x18\n \x03(\x0b\x32#.billing.providers.v1.CustomerParam\x12\x12\n\ncreated_at\x18\x0b \x01(\t\x12\x12\n\nupdated_at\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\x05\x12\x13\n\x0b\x64\x65\x61\x63tivated\x18\x0e \x01(\x08\x12\x34\n\x06health\x18\x0f \x01(\x0b\x32$.billing.providers.v1.ProviderHealth\".\n\x0eProviderHealth\x12\r\n\x05state\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\t\"\x96\x01\n\rCustomerParam\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05regex\x18\x03 \x01(\t\x12\x12\n\nmin_length\x18\x04 \x01(\x05\x12\x12\n\nmax_length\x18\x05 \x01(\x05\x12\x10\n\x08optional\x18\x06 \x01(\x08\x12\x0e\n\x06secret\x18\x07 \x01(\x08\x12\x0f\n\x07\x65xample\x18\x08 \x01(\t2\xdb\x04\n\tProviders\x12W\n\x0bGetProvider\x12(.billing.providers.v1.GetProviderRequest\x1a\x1e.billing.providers.v1.Provider\x12h\n\x0eProviderExists\x12+.billing.providers.v1.ProviderExistsRequest\x1a).billing.providers.v1.ProviderExistsReply\x12\x65\n\rListProviders\x12*.billing.providers.v1.ListProvidersRequest\x1a(.billing.providers.v1.ListProvidersReply\x12\x62\n\x0cReportHealth\x12).billing.providers.v1.ReportHealthRequest\x1a\'.billing.providers.v1.ReportHealthReply\x12\x65\n\rVerifyWebhook\x12*.billing.providers.v1.VerifyWebhookRequest\x1a(.billing.providers.v1.VerifyWebhookReply\x12Y\n\x0b\x46lushOutbox\x12%.billing.common.v1.FlushOutboxRequest\x1a#.billing.common.v1.FlushOutboxReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'functions.contracts.rpc.providers_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETPROVIDERREQUEST']._serialized_start=65
-  _globals['_GETPROVIDERREQUEST']._serialized_end=106
-  _globals['_PROVIDEREXISTSREQUEST']._serialized_start=108
-  _globals['_PROVIDEREXISTSREQUEST']._serialized_end=152
-  _globals['_PROVIDEREXISTSREPLY']._serialized_start=154
-  _globals['_PROVIDEREXISTSREPLY']._serialized_end=191
-  _globals['_LISTPROVIDERSREQUEST']._serialized_start=193
-  _globals['_LISTPROVIDERSREQUEST']._serialized_end=300
-  _globals['_LISTPROVIDERSREPLY']._serialized_start=302
-  _globals['_LISTPROVIDERSREPLY']._serialized_end=390
-  _globals['_REPORTHEALTHREQUEST']._serialized_start=392
-  _globals['_REPORTHEALTHREQUEST']._serialized_end=461
-  _globals['_REPORTHEALTHREPLY']._serialized_start=463
-  _globals['_REPORTHEALTHREPLY']._serialized_end=553
-  _globals['_PROVIDER']._serialized_start=556
-  _globals['_PROVIDER']._serialized_end=926
-  _globals['_PROVIDERHEALTH']._serialized_start=928
-  _globals['_PROVIDERHEALTH']._serialized_end=974
-  _globals['_CUSTOMERPARAM']._serialized_start=977
-  _globals['_CUSTOMERPARAM']._serialized_end=1127
-  _globals['_PROVIDERS']._serialized_start=1130
-  _globals['_PROVIDERS']._serialized_end=1539
+  _globals['_GETPROVIDERREQUEST']._serialized_start=103
+  _globals['_GETPROVIDERREQUEST']._serialized_end=144
+  _globals['_PROVIDEREXISTSREQUEST']._serialized_start=146
+  _globals['_PROVIDEREXISTSREQUEST']._serialized_end=190
+  _globals['_PROVIDEREXISTSREPLY']._serialized_start=192
+  _globals['_PROVIDEREXISTSREPLY']._serialized_end=229
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=231
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=338
+  _globals['_LISTPROVIDERSREPLY']._serialized_start=340
+  _globals['_LISTPROVIDERSREPLY']._serialized_end=428
+  _globals['_REPORTHEALTHREQUEST']._serialized_start=430
+  _globals['_REPORTHEALTHREQUEST']._serialized_end=499
+  _globals['_REPORTHEALTHREPLY']._serialized_start=501
+  _globals['_REPORTHEALTHREPLY']._serialized_end=591
+  _globals['_VERIFYWEBHOOKREQUEST']._serialized_start=593
+  _globals['_VERIFYWEBHOOKREQUEST']._serialized_end=709
+  _globals['_VERIFYWEBHOOKREPLY']._serialized_start=711
+  _globals['_VERIFYWEBHOOKREPLY']._serialized_end=749
+  _globals['_PROVIDER']._serialized_start=752
+  _globals['_PROVIDER']._serialized_end=1122
+  _globals['_PROVIDERHEALTH']._serialized_start=1124
+  _globals['_PROVIDERHEALTH']._serialized_end=1170
+  _globals['_CUSTOMERPARAM']._serialized_start=1173
+  _globals['_CUSTOMERPARAM']._serialized_end=1323
+  _globals['_PROVIDERS']._serialized_start=1326
+  _globals['_PROVIDERS']._serialized_end=1929
 # @@protoc_insertion_point(module_scope)

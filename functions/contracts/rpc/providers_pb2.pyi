@@ -188,6 +188,58 @@ class ReportHealthReply(_message.Message):
 Global___ReportHealthReply: _TypeAlias = ReportHealthReply  # noqa: Y015
 
 @_typing.final
+class VerifyWebhookRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_ID_FIELD_NUMBER: _builtins.int
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    provider_id: _builtins.str
+    webhook_id: _builtins.str
+    """Headers webhook-id, webhook-timestamp and webhook-signature, as they came."""
+    timestamp: _builtins.str
+    signatures: _builtins.str
+    body: _builtins.bytes
+    """The very bytes that came."""
+    def __init__(
+        self,
+        *,
+        provider_id: _builtins.str = ...,
+        webhook_id: _builtins.str = ...,
+        timestamp: _builtins.str = ...,
+        signatures: _builtins.str = ...,
+        body: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "provider_id", b"provider_id", "signatures", b"signatures", "timestamp", b"timestamp", "webhook_id", b"webhook_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyWebhookRequest: _TypeAlias = VerifyWebhookRequest  # noqa: Y015
+
+@_typing.final
+class VerifyWebhookReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    verified: _builtins.bool
+    def __init__(
+        self,
+        *,
+        verified: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verified", b"verified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyWebhookReply: _TypeAlias = VerifyWebhookReply  # noqa: Y015
+
+@_typing.final
 class Provider(_message.Message):
     """A utility, and what it takes to link an account there."""
 

@@ -3,11 +3,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from functions.broker_service import bootstrap
+from functions.broker_service.announcements import Announcements
 from functions.broker_service.service import Emitter, Jobs, Refreshes
 from functions.common.settings import SettingsError
 
 BUILDERS: tuple[Callable[[], object], ...] = (
     bootstrap.jobs, bootstrap.emitter, bootstrap.refreshes, bootstrap._table, bootstrap.version,
+    bootstrap.announcements,
 )  # fmt: skip
 
 
@@ -27,9 +29,11 @@ def test_everything_is_built_from_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("JOBS_TABLE", "jobs")
     monkeypatch.setenv("EVENTS_TOPIC", "arn:aws:sns:us-east-1:123456789012:events")
     monkeypatch.setenv("RPC_ACCOUNTS", "lambda:accounts")
+    monkeypatch.setenv("RPC_PROVIDERS", "lambda:providers")
     monkeypatch.setenv("VERSION", "1a2b3c")
 
     assert isinstance(bootstrap.refreshes(), Refreshes)
+    assert isinstance(bootstrap.announcements(), Announcements)
     assert isinstance(bootstrap.jobs(), Jobs)
     assert isinstance(bootstrap.emitter(), Emitter)
     assert bootstrap.version() == "1a2b3c"

@@ -24,7 +24,7 @@ from functions.contracts.rpc.common_pb2 import (
 )
 from functions.contracts.rpc.reminders_pb2 import EmitDueReply, EmitDueRequest
 from functions.contracts.rpc.webhooks_pb2 import NotifyReply, NotifyRequest, SendDueReply, SendDueRequest
-from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, REMINDERS, USERS, WEBHOOKS
+from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, PROVIDERS, REMINDERS, USERS, WEBHOOKS
 from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
 from tests.support.fakes import FakeClock, FakeDeadLetters, FakePublisher, LoopbackChannel
 
@@ -117,6 +117,14 @@ class FakeWebhooks(Holder):
         return SendDueReply(tried=self.due.pop(0), more=bool(self.due))
 
 
+class FakeProviders:
+    def __init__(self) -> None:
+        self.unsent = [0]
+
+    def FlushOutbox(self, _request: FlushOutboxRequest, _context: RpcContext) -> FlushOutboxReply:
+        return FlushOutboxReply(published=self.unsent.pop(0), more=bool(self.unsent))
+
+
 class FakeReminders:
     """`due`: of how many bills each call finds something to say."""
 
@@ -156,6 +164,7 @@ class World:
         self.accounts, self.users = FakeAccounts(self.purges), FakeUsers(self.purges)
         self.webhooks = FakeWebhooks(self.purges)
         self.reminders = FakeReminders()
+        self.providers = FakeProviders()
         self.publisher = FakePublisher()
         self.dead_letters = FakeDeadLetters()
         self.bills_channel = LoopbackChannel(LambdaRpcHandler(BILLS, lambda: self.bills))
@@ -175,6 +184,7 @@ class World:
             accounts=accounts,
             bills=bills,
             reminders=reminders,
+            providers=Stub(PROVIDERS, LoopbackChannel(LambdaRpcHandler(PROVIDERS, lambda: self.providers))),
             users=users,
             webhooks=webhooks,
             publisher=self.publisher,

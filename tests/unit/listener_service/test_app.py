@@ -107,8 +107,8 @@ def test_sweep_answers_its_counts(world: World) -> None:
     answer = listener.sweep(schedule_event(), FakeContext())
 
     assert answer == {
-        "due": 1, "requested": 1, "account_items": 0, "bill_items": 0, "user_items": 0, "reminders": 0,
-        "webhooks_tried": 0, "failed_parts": (),
+        "due": 1, "requested": 1, "account_items": 0, "bill_items": 0, "user_items": 0, "provider_items": 0,
+        "reminders": 0, "webhooks_tried": 0, "failed_parts": (),
     }  # fmt: skip
     json.dumps(answer)
 
@@ -130,6 +130,7 @@ def test_the_artefact_needs_chalice_msgspec_and_protobuf_only() -> None:
         "RPC_BROKER": "lambda:b",
         "RPC_ACCOUNTS": "lambda:a",
         "RPC_ACTIVITY": "lambda:v",
+        "RPC_PROVIDERS": "lambda:p",
         "RPC_REMINDERS": "lambda:r",
         "RPC_USERS": "lambda:u",
         "RPC_WEBHOOKS": "lambda:w",

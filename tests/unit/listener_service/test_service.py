@@ -216,8 +216,11 @@ def test_sweep_sends_what_was_left_behind(world: World) -> None:
     world.accounts.unsent = [100, 7]
     world.bills.unsent = [100, 100, 0]
     world.users.unsent = [2]
+    world.providers.unsent = [100, 1]
 
-    assert world.sweeping.sweep() == SweepReport(account_items=107, bill_items=200, user_items=2)
+    report = world.sweeping.sweep()
+
+    assert report == SweepReport(account_items=107, bill_items=200, user_items=2, provider_items=101)
 
 
 def test_sweep_tells_of_due_dates_until_all_are_looked_at(world: World) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from functions.common.errors import Unavailable
+from functions.common.outbox import Pending
 from functions.utility_provider_service.model import (
     Adapter,
     AuthType,
@@ -11,7 +13,9 @@ from functions.utility_provider_service.model import (
     ProviderFacts,
     ProviderId,
     ServiceType,
+    WebhookSecrets,
 )
+from functions.utility_provider_service.service import pending_of
 
 SANDBOX_ORIGIN = "http://localhost:4566"
 FACTS = ProviderFacts(
@@ -84,3 +88,48 @@ class FakeProviders:
 
     def delete(self, provider_id: ProviderId) -> None:
         self.providers.pop(provider_id, None)
+
+    def pending_events(self, limit: int) -> Sequence[Pending]:
+        return [pending_of(provider) for provider in self.providers.values() if provider.unsent][:limit]
+
+    def clear_outbox(self, pending: Pending) -> None:
+        present = self.providers[ProviderId(pending.key[0])]
+        if present.version == pending.version:
+            self.providers[present.facts.provider_id] = replace(present, unsent=())
+
+
+class FakeSecrets:
+    def __init__(self) -> None:
+        self.held: dict[ProviderId, WebhookSecrets] = {}
+        self.interruptions: list[Callable[[], object]] = []
+        """What others do in the moment before something is replaced, one for each time."""
+
+    def get_secrets(self, provider_id: ProviderId) -> WebhookSecrets:
+        return self.held.get(provider_id, WebhookSecrets(provider_id))
+
+    def replace_secrets(self, held: WebhookSecrets, version: int) -> bool:
+        if self.interruptions:
+            self.interruptions.pop(0)()
+        if self.get_secrets(held.provider_id).version != version:
+            return False
+        self.held[held.provider_id] = held
+        return True
+
+
+class ReversingKms:
+    """Seals by writing backwards; counts what it opens."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.down = False
+
+    def seal(self, owner_id: str, secret: str) -> bytes:
+        return f"{owner_id} {secret}"[::-1].encode()
+
+    def open(self, owner_id: str, ciphertext: bytes) -> str:
+        if self.down:
+            raise Unavailable("KMS is down.")
+        self.opened += 1
+        owner, _, secret = ciphertext.decode()[::-1].partition(" ")
+        assert owner == owner_id
+        return secret

@@ -8,10 +8,11 @@ from functions.utility_provider_service import bootstrap
 from functions.utility_provider_service.app import app
 from functions.utility_provider_service.model import HealthState, ServiceType
 from functions.utility_provider_service.service import Registry
+from functions.utility_provider_service.webhook_secrets import SecretMaking
 from tests.support.fakes import FakeClock
 from tests.support.http import Result, configure, request, token
 from tests.support.ssrf import REFUSED
-from tests.unit.utility_provider_service.fakes import FACTS, FakeProviders, named, public
+from tests.unit.utility_provider_service.fakes import FACTS, FakeProviders, FakeSecrets, ReversingKms, named, public
 
 BODY: dict[str, Any] = {
     "provider_id": "prv_alpine_power",
@@ -32,6 +33,8 @@ PARAM = {"name": "account_number", "label": "Account", "example": "42"}
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     registry = Registry(FakeProviders(), FakeClock(), resolve=public)
     monkeypatch.setattr(bootstrap, "registry", lambda: registry)
+    making = SecretMaking(registry, FakeSecrets(), ReversingKms(), registry.clock)
+    monkeypatch.setattr(bootstrap, "secret_making", lambda: making)
     registry.create_provider(FACTS)
     registry.create_provider(named("prv_gas", "Gas", ServiceType.GAS))
     configure(app)
@@ -317,3 +320,25 @@ def test_health_is_shown(registry: Registry) -> None:
     answer = get("prv_river_water")
     assert (answer.json["health"], answer.headers["ETag"]) == (health, '"2"')
     assert listed(q="river").json["items"][0]["health"] == health
+
+
+def make_secret(provider_id: str, bearer: str) -> Result:
+    path = {"provider_id": provider_id}
+    return request(app, "POST", "/providers/{provider_id}/webhook-secret", path=path, bearer=bearer)
+
+
+def test_a_webhook_secret_is_shown_once_and_the_one_before_ends_in_a_day() -> None:
+    first, second = make_secret("prv_gas", admin()), make_secret("prv_gas", admin())
+
+    assert (first.status, second.status) == (201, 201)
+    assert first.json == {
+        "secret": first.json["secret"], "valid_from": "2026-03-15T12:00:00.000Z", "previous_ends_at": None,
+    }  # fmt: skip
+    assert second.json["previous_ends_at"] == "2026-03-16T12:00:00.000Z"
+    assert first.json["secret"] != second.json["secret"]
+    assert "whsec_" not in str(get("prv_gas", admin()).json)
+
+
+def test_only_an_admin_makes_a_webhook_secret_and_only_of_a_utility_that_is_there() -> None:
+    assert make_secret("prv_gas", token()).status == 403
+    assert make_secret("prv_unknown", admin()).status == 404

@@ -8,13 +8,19 @@ from moto import mock_aws
 
 from functions.common.errors import InvalidInput
 from functions.common.migration import MigrationContext
+from functions.common.settings import SettingsError
 from functions.utility_provider_service import bootstrap
 from functions.utility_provider_service.model import ServiceType
 from functions.utility_provider_service.table import ProviderItem
+from functions.utility_provider_service.webhook_secrets import SecretMaking
+from functions.utility_provider_service.webhooks import Verifying
 
 migration = importlib.import_module("functions.utility_provider_service.migrations.0001_sandbox_providers")
 files = importlib.import_module("functions.utility_provider_service.migrations.0002_green_button_file")
 ORIGIN = "http://localhost:4566"
+BUILDERS = (
+    bootstrap.registry, bootstrap.reported_registry, bootstrap.secret_making, bootstrap.verifying, bootstrap._providers,
+)  # fmt: skip
 
 
 def context(api: str = "one", sandbox: str = "true") -> MigrationContext:
@@ -26,12 +32,14 @@ def context(api: str = "one", sandbox: str = "true") -> MigrationContext:
 def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PROVIDERS_TABLE", "providers")
     monkeypatch.setenv("SANDBOX_ORIGIN", ORIGIN)
-    bootstrap.registry.cache_clear()
+    for builder in BUILDERS:
+        builder.cache_clear()
     with mock_aws():
         bootstrap.registry()
         ProviderItem.create_table(wait=True)
         yield
-    bootstrap.registry.cache_clear()
+    for builder in BUILDERS:
+        builder.cache_clear()
 
 
 def places() -> dict[str, str]:
@@ -86,3 +94,21 @@ def test_the_provider_of_imported_files_is_entered_everywhere() -> None:
     for _ in range(2):
         files.down(context(sandbox="false"))
     assert places() == {}
+
+
+def test_each_function_needs_only_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RPC_BROKER", "PROVIDER_WEBHOOK_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingsError, match="RPC_BROKER"):
+        bootstrap.reported_registry()
+    for builder in (bootstrap.secret_making, bootstrap.verifying):
+        with pytest.raises(SettingsError, match="PROVIDER_WEBHOOK_KEY_ID"):
+            builder()
+
+    monkeypatch.setenv("RPC_BROKER", "lambda:broker")
+    monkeypatch.setenv("PROVIDER_WEBHOOK_KEY_ID", "key")
+
+    assert bootstrap.reported_registry().outbox is not None
+    assert bootstrap.registry().outbox is None
+    assert isinstance(bootstrap.secret_making(), SecretMaking)
+    assert isinstance(bootstrap.verifying(), Verifying)

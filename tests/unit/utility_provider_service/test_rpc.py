@@ -1,21 +1,34 @@
 """RPC `Providers`, through its envelope."""
 
+from datetime import timedelta
+
 import pytest
+from standardwebhooks import Webhook
 
 from functions.common.errors import InvalidInput, NotFound
+from functions.common.outbox import Outbox
 from functions.common.rpc.client import Stub
 from functions.common.rpc.server import LambdaRpcHandler
 from functions.contracts.rpc import providers_pb2 as pb
+from functions.contracts.rpc.common_pb2 import FlushOutboxReply, FlushOutboxRequest
 from functions.utility_provider_service import bootstrap, rpc
-from functions.utility_provider_service.model import ServiceType
+from functions.utility_provider_service.model import HealthState, ServiceType
 from functions.utility_provider_service.service import Registry
-from tests.support.fakes import FakeClock, LoopbackChannel
-from tests.unit.utility_provider_service.fakes import FACTS, FakeProviders, named, public
+from functions.utility_provider_service.webhook_secrets import SecretMaking
+from functions.utility_provider_service.webhooks import Verifying
+from tests.support.fakes import FakeClock, FakePublisher, LoopbackChannel
+from tests.unit.utility_provider_service.fakes import FACTS, FakeProviders, FakeSecrets, ReversingKms, named, public
 
 
 @pytest.fixture
-def registry() -> Registry:
-    registry = Registry(FakeProviders(), FakeClock(), resolve=public)
+def publisher() -> FakePublisher:
+    return FakePublisher()
+
+
+@pytest.fixture
+def registry(publisher: FakePublisher) -> Registry:
+    providers = FakeProviders()
+    registry = Registry(providers, FakeClock(), resolve=public, outbox=Outbox(providers, publisher))
     registry.create_provider(FACTS)
     registry.create_provider(named("prv_gas", "Gas", ServiceType.GAS))
     return registry
@@ -23,7 +36,11 @@ def registry() -> Registry:
 
 @pytest.fixture
 def stub(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Stub:
-    monkeypatch.setattr(bootstrap, "registry", lambda: registry)
+    making = SecretMaking(registry, FakeSecrets(), ReversingKms(), registry.clock)
+    verifying = Verifying(making.repository, ReversingKms(), registry.clock)
+    monkeypatch.setattr(bootstrap, "reported_registry", lambda: registry)
+    monkeypatch.setattr(bootstrap, "secret_making", lambda: making)
+    monkeypatch.setattr(bootstrap, "verifying", lambda: verifying)
     return Stub(rpc.SERVICE, LoopbackChannel(LambdaRpcHandler(rpc.SERVICE, rpc.build)))
 
 
@@ -147,3 +164,34 @@ def test_a_field_at_fault_is_named(stub: Stub, request_: pb.ListProvidersRequest
     with pytest.raises(InvalidInput) as refused:
         stub.call("ListProviders", request_, pb.ListProvidersReply)
     assert [error.field for error in refused.value.errors] == [field]
+
+
+def test_verify_webhook(stub: Stub, registry: Registry) -> None:
+    secret, _ = bootstrap.secret_making().create_webhook_secret("prv_gas")
+    at = registry.clock.now()
+    request = pb.VerifyWebhookRequest(
+        provider_id="prv_gas",
+        webhook_id="msg_1",
+        timestamp=str(int(at.timestamp())),
+        signatures=Webhook(secret).sign("msg_1", at, "{}"),
+        body=b"{}",
+    )
+
+    assert stub.call("VerifyWebhook", request, pb.VerifyWebhookReply).verified
+    for provider_id in ("prv_river_water", "prv_unknown", ""):
+        request.provider_id = provider_id
+        assert not stub.call("VerifyWebhook", request, pb.VerifyWebhookReply).verified
+
+
+def test_flush_outbox(stub: Stub, registry: Registry, publisher: FakePublisher) -> None:
+    publisher.down = True
+    for provider_id in ("prv_gas", "prv_river_water"):
+        registry.report_health(provider_id, HealthState.DOWN, registry.clock.now() - timedelta(minutes=1))
+    publisher.down = False
+
+    first = stub.call("FlushOutbox", FlushOutboxRequest(limit=1), FlushOutboxReply)
+    rest = stub.call("FlushOutbox", FlushOutboxRequest(limit=100), FlushOutboxReply)
+    none = stub.call("FlushOutbox", FlushOutboxRequest(), FlushOutboxReply)
+
+    assert [(reply.published, reply.more) for reply in (first, rest, none)] == [(1, True), (1, False), (0, False)]
+    assert publisher.types == ["provider.health_changed.v1"] * 2

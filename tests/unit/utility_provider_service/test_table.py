@@ -9,8 +9,10 @@ import pytest
 from moto import mock_aws
 
 from functions.common.errors import Unavailable
-from functions.utility_provider_service.model import Health, HealthState, Provider, ProviderId
+from functions.utility_provider_service.model import Health, HealthState, Provider, ProviderId, WebhookSecrets
+from functions.utility_provider_service.service import pending_of
 from functions.utility_provider_service.table import DynamoProviders, ProviderItem
+from tests.support.fakes import FakeClock
 from tests.unit.utility_provider_service.fakes import FACTS, named
 
 NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
@@ -20,7 +22,7 @@ PROVIDER = Provider(facts=FACTS, created_at=NOW, updated_at=NOW)
 @pytest.fixture
 def providers() -> Iterator[DynamoProviders]:
     with mock_aws():
-        repository = DynamoProviders("providers")
+        repository = DynamoProviders("providers", FakeClock(NOW))
         ProviderItem.create_table(wait=True)
         yield repository
 
@@ -92,3 +94,41 @@ def test_a_missing_table_is_a_dependency_that_is_down(providers: DynamoProviders
     boto3.client("dynamodb").delete_table(TableName="providers")
     with pytest.raises(Unavailable):
         list(providers.by_name(""))
+
+
+def test_events_stay_until_they_are_out(providers: DynamoProviders) -> None:
+    old = NOW - timedelta(hours=1)
+    for name in ("prv_a", "prv_b"):
+        providers.create(Provider(facts=named(name, name), created_at=old, updated_at=old))
+    health = Health(HealthState.DOWN, NOW)
+    waiting = Provider(
+        facts=named("prv_a", "prv_a"), created_at=old, updated_at=old, health=health, unsent=("{}", "[]"), version=2
+    )
+    assert providers.replace(waiting, 1)
+
+    assert providers.get(ProviderId("prv_a")) == waiting
+    assert providers.pending_events(100) == [pending_of(waiting)]
+    providers.clear_outbox(replace(pending_of(waiting), version=1))  # changed since
+    assert providers.pending_events(100) == [pending_of(waiting)]
+    providers.clear_outbox(pending_of(waiting))
+    assert providers.pending_events(100) == []
+    assert providers.get(ProviderId("prv_a")) == replace(waiting, unsent=())
+
+
+def test_secrets_are_replaced_by_version_and_go_with_their_provider(providers: DynamoProviders) -> None:
+    providers.create(PROVIDER)
+    none = providers.get_secrets(FACTS.provider_id)
+    first = none.rotated(b"one", NOW)
+    second = first.rotated(b"two", NOW + timedelta(hours=1))
+
+    assert none == WebhookSecrets(FACTS.provider_id)
+    assert providers.replace_secrets(first, 0)
+    assert not providers.replace_secrets(first, 0)
+    assert providers.replace_secrets(second, 1)
+    assert not providers.replace_secrets(second, 1)
+    assert providers.get_secrets(FACTS.provider_id) == second
+    assert providers.get_secrets(ProviderId("prv_other")).secrets == ()
+    assert list(providers.by_name("")) == [PROVIDER]
+
+    providers.delete(FACTS.provider_id)
+    assert providers.get_secrets(FACTS.provider_id) == none
