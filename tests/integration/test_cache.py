@@ -1,0 +1,67 @@
+"""Kept answers on the running platform: what is old is served at once, and renewed behind its reader's back."""
+
+import time
+
+import pytest
+import redis
+
+from infra.client import await_value
+from tests.integration.household import POWER, Household
+from tests.integration.platform import Platform
+
+RENEWAL_SECONDS = 30.0
+"""A posted call may start a function."""
+
+
+@pytest.fixture
+def memory(platform: Platform) -> "redis.Redis":
+    """The cache that the functions use, as reached from here."""
+    if not platform.settings.cache_url:
+        pytest.skip("the cache of this target cannot be reached from here")
+    client = redis.Redis.from_url(platform.settings.cache_url, socket_timeout=5)
+    client.ping()
+    return client
+
+
+def kept(memory: "redis.Redis", user_id: str) -> dict[bytes, bytes]:
+    """The answers, by name; leases and version left out."""
+    fields: dict[bytes, bytes] = memory.hgetall(f"{{{user_id}}}:bills")  # type: ignore[assignment]  # the stub knows async
+    return {name: value for name, value in fields.items() if b"\n" in value}
+
+
+def age(memory: "redis.Redis", user_id: str, mark: bytes) -> bytes:
+    """Makes the one kept answer old, and lets it be known by `mark`. Answers its name."""
+    [(name, framed)] = kept(memory, user_id).items()
+    head, _, body = framed.partition(b"\n")
+    _, hard, tag = head.split(b" ")
+    past = b"%d" % (time.time() * 1000 - 1000)
+    old = b" ".join([past, hard, tag]) + b"\n" + body.replace(b'"next_cursor":null', b'"next_cursor":"%s"' % mark)
+    assert mark in old
+    memory.hset(f"{{{user_id}}}:bills", name.decode(), old)  # type: ignore[arg-type]  # bytes are as good
+    return name
+
+
+def test_an_old_answer_is_served_and_made_anew_behind_its_reader(household: Household, memory: "redis.Redis") -> None:
+    household.link(POWER)
+    household.settle()
+    before = household.client.call("GET", "/bills")
+    name = age(memory, household.user_id, b"marked")
+
+    stale = household.client.call("GET", "/bills")
+
+    assert stale == {**before, "next_cursor": "marked"}
+
+    def renewed() -> bool:
+        return b"marked" not in kept(memory, household.user_id)[name]
+
+    await_value(renewed, RENEWAL_SECONDS, "the renewal of the answer")
+    assert household.client.call("GET", "/bills") == before
+
+
+def test_answers_say_which_copy_they_are(household: Household) -> None:
+    first = household.client.send("GET", "/bills")
+    kept_one = household.client.send("GET", "/bills")
+
+    assert first.headers["etag"] == kept_one.headers["etag"]
+    known = household.client.send("GET", "/bills", headers={"If-None-Match": first.headers["etag"]})
+    assert (known.status_code, known.text) == (304, "")
