@@ -154,7 +154,8 @@ def living(users: DynamoUsers) -> User:
 def test_preferences_are_set_and_taken_back() -> None:
     users = DynamoUsers("users", CLOCK)
     users.create(ADA)
-    said = {"currency": "EUR", "time_zone": "UTC", "reminder_days": 0, "reminder_repeat_days": 3}
+    said: dict[str, str | int | None] = {"currency": "EUR", "time_zone": "UTC", "reminder_days": 0}
+    said["reminder_repeat_days"] = 3
     changed = users.set_preferences(ADA.user_id, said, LATER)
     chosen = Preferences(name="Ada", currency="EUR", time_zone="UTC", reminder_days=0, reminder_repeat_days=3)
     assert changed == replace(ADA, preferences=chosen, updated_at=LATER, version=2) == users.get(ADA.user_id)
