@@ -1,17 +1,11 @@
 """HTTP with utilities: where it goes, how long it takes, and what its errors say."""
 
 import socket
-import ssl
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from functions.bill_aggregation_service.adapters import http_client
 from functions.bill_aggregation_service.adapters.base import (
@@ -28,8 +22,7 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderTimeout,
 )
 from functions.bill_aggregation_service.adapters.http_client import UtilityClient, basic, checked_target
-from functions.common import connection
-from functions.common.egress import Address, Resolve, check_url
+from functions.common.egress import Resolve, check_url
 from tests.support.ssrf import REFUSED
 from tests.support.utility import Answer, Utility, ok, utility
 
@@ -269,104 +262,9 @@ class TestWhereRequestsGo:
                 assert str(raised.value) == "the utility may not be called: not_public"
             assert inside.connections == 0
 
-    def test_the_connection_goes_to_what_was_checked_and_asks_no_resolver_again(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        tried: list[Address] = []
-
-        def nobody_there(address: Address, _: float) -> socket.socket:
-            tried.append(address)
-            raise ConnectionRefusedError
-
-        monkeypatch.setattr(connection, "_socket_to", nobody_there)
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("resolved again"))
-        asked: list[str] = []
-
-        def resolve(host: str) -> list[str]:
-            asked.append(host)
-            return ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"]
-
-        with (
-            closing(UtilityClient(f"https://{NAME}:8443", 5.0, call_seconds=5.0, resolve=resolve)) as http,
-            pytest.raises(ProviderDown),
-        ):
-            http.get("/x")
-
-        assert asked == [NAME]
-        assert [address.sockaddr for address in tried] == [
-            ("93.184.216.34", 8443),
-            ("2606:2800:220:1:248:1893:25c8:1946", 8443, 0, 0),
-        ]
-
     def test_a_name_without_an_address_is_down(self) -> None:
         with (
             closing(UtilityClient(f"https://{NAME}", 5.0, call_seconds=5.0, resolve=lambda _: [])) as http,
             pytest.raises(ProviderDown),
         ):
             http.get("/x")
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """One for `name` that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert, pem = folder / "cert.pem", folder / "key.pem"
-    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return cert, pem
-
-
-class TestTls:
-    """The name's checked address is the loopback here; certificate and SNI go by the name."""
-
-    @pytest.fixture(autouse=True)
-    def checked(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(
-            connection, "checked_addresses", lambda _, port, __: [Address(socket.AF_INET, ("127.0.0.1", port))]
-        )
-
-    def ask(
-        self, monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, *, trusted: bool = True
-    ) -> tuple[Utility, bytes]:
-        cert, key = certificate(folder, name)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, key)
-        if trusted:
-            trusting = ssl.create_default_context(cafile=str(cert))
-            monkeypatch.setattr(connection, "tls", lambda: trusting)
-        with utility(ok(b"sealed"), context=context) as served:
-            opened = UtilityClient(f"https://{NAME}:{served.port}/api", 5.0, call_seconds=5.0)
-            with closing(opened):
-                return served, opened.get("/x")
-
-    def test_the_name_is_asked_for_and_verified(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        served, answer = self.ask(monkeypatch, tmp_path, NAME)
-
-        assert answer == b"sealed"
-        assert served.names == [NAME]
-        assert f"Host: {NAME}:{served.port}\r\n".encode() in served.requests[0]
-
-    def test_the_certificate_of_another_is_refused(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        with pytest.raises(ProviderDown, match="SSLCertVerificationError"):
-            self.ask(monkeypatch, tmp_path, "gas.example")
-
-    def test_one_that_nobody_vouches_for_is_refused(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        with pytest.raises(ProviderDown, match="SSLCertVerificationError"):
-            self.ask(monkeypatch, tmp_path, NAME, trusted=False)
-
-    def test_whom_the_system_trusts(self) -> None:
-        context = connection.tls()
-
-        assert context.check_hostname
-        assert context.verify_mode is ssl.CERT_REQUIRED
