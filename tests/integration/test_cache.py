@@ -1,11 +1,13 @@
 """Kept answers on the running platform: what is old is served at once, and renewed behind its reader's back."""
 
+import threading
 import time
 
 import pytest
 import redis
 
-from infra.client import await_value
+from infra import cache_server
+from infra.client import Client, await_value
 from tests.integration.household import POWER, Household
 from tests.integration.platform import Platform
 
@@ -65,3 +67,40 @@ def test_answers_say_which_copy_they_are(household: Household) -> None:
     assert first.headers["etag"] == kept_one.headers["etag"]
     known = household.client.send("GET", "/bills", headers={"If-None-Match": first.headers["etag"]})
     assert (known.status_code, known.text) == (304, "")
+
+
+def test_a_cache_that_stops_and_starts_under_load_fails_no_request(household: Household, platform: Platform) -> None:
+    """Six readers, while it goes twice and comes back empty."""
+    chosen = platform.settings
+    if cache_server.daemon(chosen).process() is None:
+        pytest.skip("only a cache that was started from here may be stopped")
+    household.link(POWER)
+    household.settle()
+    before = household.client.call("GET", "/bills")
+    stop, answers = threading.Event(), list[tuple[int, bool]]()
+
+    def read_on() -> None:
+        client = Client(household.client.base_url, household.client.token)
+        while not stop.is_set():
+            answer = client.send("GET", "/bills")
+            answers.append((answer.status_code, answer.status_code == 200 and answer.json() == before))
+        client.close()
+
+    readers = [threading.Thread(target=read_on) for _ in range(6)]
+    for reader in readers:
+        reader.start()
+    try:
+        for _ in range(2):
+            time.sleep(1)
+            cache_server.stop(chosen)
+            time.sleep(3)
+            cache_server.start(chosen)
+        time.sleep(3)
+    finally:
+        cache_server.start(chosen)
+        stop.set()
+        for reader in readers:
+            reader.join()
+
+    assert set(answers) == {(200, True)}
+    assert len(answers) > 20
