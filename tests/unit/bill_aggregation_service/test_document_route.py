@@ -1,6 +1,7 @@
 """GET /bills/{bill_id}/document over HTTP: the utility's bytes, and what is answered when there are none."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from functions.bill_aggregation_service import app as module
 from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.adapters.base import MfaRequired, ProviderDown
+from functions.bill_aggregation_service.adapters.documents import MAX_BYTES
 from functions.bill_aggregation_service.clients import LiveReadsClient
 from functions.common.errors import DeadlineExceeded
 from functions.common.rpc.client import Stub
 from functions.common.rpc.envelope import Call, Reply
+from functions.common.rpc.status import StatusCode
 from functions.contracts.rpc import bills_pb2
 from tests.support.http import Result, configure, request, token
 from tests.unit.bill_aggregation_service.fakes import LINK, USER, World, fetched
@@ -19,6 +22,9 @@ from tests.unit.bill_aggregation_service.fakes import LINK, USER, World, fetched
 app = configure(module.app)
 DOCUMENT = "/bills/{bill_id}/document"
 PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"
+GRPC_MESSAGE_BYTES = 4 * 1024 * 1024
+"""What gRPC takes when nobody says otherwise."""
+LAMBDA_ANSWER_BYTES = 6 * 1024 * 1024
 SOMEBODY = "usr_01JD3N8Z6W3V9K4T7Q2M5XBRPZ"
 
 
@@ -78,6 +84,19 @@ def test_the_bytes_are_those_of_the_utility(world: World) -> None:
     assert headers["Content-Disposition"] == f'attachment; filename="{asked}.pdf"'
     assert headers["Cache-Control"] == "private, no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_largest_document_fits_every_way_that_it_goes(world: World) -> None:
+    """As an RPC by Lambda or by gRPC, and as the answer of a function that is invoked by API Gateway."""
+    world.papers = [PDF + bytes(MAX_BYTES - len(PDF))]
+    asked = bills_pb2.FetchDocumentRequest(user_id=USER, bill_id=bill_id(world))
+    reply = world.rpc.call("FetchDocument", asked, bills_pb2.FetchDocumentReply)
+    message = reply.SerializeToString()
+
+    assert len(reply.content) == MAX_BYTES
+    assert len(message) < GRPC_MESSAGE_BYTES
+    assert len(json.dumps(Reply(StatusCode.OK, message).to_payload())) < LAMBDA_ANSWER_BYTES
+    assert len(json.dumps(raw(bill_id(world)))) < LAMBDA_ANSWER_BYTES
 
 
 def test_head_tells_the_same_without_the_bytes(world: World) -> None:
