@@ -46,7 +46,7 @@ MAX_FIELDS = 200
 
 class Found(StrEnum):
     NOTHING = "nothing"
-    """Nothing was asked for, or the request was refused."""
+    """Nothing was asked for, the request was refused, or there is no cache."""
     FRESH = "fresh"
     STALE = "stale"
     """Past its soft age: serve it."""
@@ -112,7 +112,8 @@ class Cache:
             args += [entry.name, FILL_LEASE_MS, RENEW_LEASE_MS]
         answer = self.run(LIMIT_AND_READ, keys, args)
         if answer is None:
-            return self._local.count(keys[0], limit), Cached(found=Found.DOWN if entry else Found.NOTHING)
+            found_down = Found.DOWN if entry and self._url else Found.NOTHING
+            return self._local.count(keys[0], limit), Cached(found=found_down)
         told, _, framed = answer.partition(b"\n")
         allowed, remaining, wait, reset, version, found = told.split()
         verdict = Verdict(allowed == b"1", int(remaining), int(wait) / 1e6, int(reset) / 1e6)

@@ -18,22 +18,27 @@ def redis_server() -> Iterator[str]:
     """The URL of a server of one's own, for as long as the block runs."""
     # a folder of its own and not tmp_path: a socket's path may have 107 bytes
     with tempfile.TemporaryDirectory(prefix="redis") as folder:
-        socket = Path(folder, "s")
-        options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no", "--dir", folder]
+        path = Path(folder, "s")
+        options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", folder]
         with subprocess.Popen([cache_server._program(), *options], stdout=subprocess.DEVNULL) as process:
             try:
-                _await(socket, process)
-                yield f"unix://{socket}"
+                _await(path, process)
+                yield f"unix://{path}"
             finally:
                 process.kill()
 
 
-def _await(socket: Path, process: "subprocess.Popen[bytes]") -> None:
+def _await(path: Path, process: "subprocess.Popen[bytes]") -> None:
     give_up = time.monotonic() + 10
-    while not socket.exists():
+    while not _listens(path):
         if process.poll() is not None or time.monotonic() > give_up:
             raise RuntimeError(f"redis-server did not start: exit code {process.poll()}")
         time.sleep(0.01)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as tried:
+        return tried.connect_ex(str(path)) == 0
 
 
 class Gate:

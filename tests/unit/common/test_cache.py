@@ -480,7 +480,7 @@ def test_without_a_url_limits_are_kept_here_and_nothing_is_cached(log_lines: Lin
 
     assert not fill(cache, b"x")
     cache.bump("usr_1", "bills")
-    assert read(cache) == Cached(found=Found.DOWN)
+    assert read(cache) == Cached()
     assert not cache.lease("usr_1", "lnk_1", 60)
     assert log_lines() == []
 
