@@ -38,10 +38,11 @@ from functions.contracts.events.envelope import CloudEvent, unwrap
 log = logging.getLogger(__name__)
 
 AT_ONCE = 16
-"""Deliveries that are sent at a time."""
+"""Deliveries that are leased at a time."""
 ATTEMPT_SECONDS = 10.0
 RECORD_SECONDS = 2.0
 """Kept of a call's time for what follows an attempt."""
+UNANSWERED = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE})
 
 
 class DeliveryTable(Protocol):
@@ -170,27 +171,44 @@ class Sending:
         )
 
     def _send_all(self, deliveries: Sequence[Delivery]) -> None:
-        if not deliveries:
+        """Webhooks side by side, those of one webhook one after the other."""
+        by_webhook: dict[WebhookId, list[Delivery]] = {}
+        for delivery in deliveries:
+            by_webhook.setdefault(delivery.webhook_id, []).append(delivery)
+        if not by_webhook:
             return
-        with ThreadPoolExecutor(min(len(deliveries), AT_ONCE), thread_name_prefix="webhook") as pool:
+        with ThreadPoolExecutor(len(by_webhook), thread_name_prefix="webhook") as pool:
             futures = [
-                pool.submit(contextvars.copy_context().run, self._send, delivery, remaining_seconds())
-                for delivery in deliveries
+                pool.submit(contextvars.copy_context().run, self._send_in_turn, waiting)
+                for waiting in by_webhook.values()
             ]
         for future in futures:
             future.result()
 
-    def _send(self, delivery: Delivery, seconds: float) -> None:
-        """Under the correlation id and the trace of what it tells of."""
+    def _send_in_turn(self, deliveries: Sequence[Delivery]) -> None:
+        """Up to the first that is not answered: a receiver that is down or slow costs a round one attempt, however
+        much waits for it. What is left stays leased, and is due again when the lease ends."""
+        for number, delivery in enumerate(deliveries):
+            seconds = remaining_seconds()
+            if number and seconds <= ATTEMPT_SECONDS + RECORD_SECONDS:
+                return
+            if not self._send(delivery, seconds):
+                return
+
+    def _send(self, delivery: Delivery, seconds: float) -> bool:
+        """Under the correlation id and the trace of what it tells of. False when there was no answer."""
         with invocation(delivery.correlation_id, seconds, delivery.traceparent):
-            fields = logs.fields(webhook_id=delivery.webhook_id, delivery_id=delivery.delivery_id)
             try:
-                self._attempt(delivery)
+                return self._attempt(delivery).failure not in UNANSWERED
             except AppError as error:
                 # It stays leased, and is due again when the lease ends.
-                log.warning("delivery_deferred", extra={**fields, **logs.fields(reason=error.code)})
+                fields = logs.fields(
+                    webhook_id=delivery.webhook_id, delivery_id=delivery.delivery_id, reason=error.code
+                )
+                log.warning("delivery_deferred", extra=fields)
+                return False
 
-    def _attempt(self, delivery: Delivery) -> None:
+    def _attempt(self, delivery: Delivery) -> Attempt:
         webhook = self._table.webhook(delivery.user_id, delivery.webhook_id)
         if webhook is None or (webhook.state is WebhookState.DISABLED and not delivery.test):
             attempt = Attempt(at=self._clock.now(), failure=Failure.DISABLED)
@@ -212,6 +230,7 @@ class Sending:
         )
         if webhook is not None and recorded:
             self._judge(webhook, after)
+        return attempt
 
     def _judge(self, webhook: Webhook, delivery: Delivery) -> None:
         judged = verdict(webhook, delivery)

@@ -159,6 +159,25 @@ class TestTryingAgain:
         assert world.sending.send_due(20) == (20, True)
         assert world.sending.send_due(100) == (20, False)
 
+    def test_a_receiver_that_does_not_answer_costs_a_round_one_attempt(self, world: WebhookWorld) -> None:
+        dead, alive = world.register(), world.register(BERT)
+        world.receiver.answers = [500, 500]
+        for user_id in (ANNA, BERT):
+            for number in range(6):
+                world.sending.notify(bill_created(user_id, f"bil_{number}"))
+        world.clock.advance(timedelta(minutes=1))
+        world.receiver.got.clear()
+        world.receiver.down.add(dead.webhook_id)
+
+        assert world.sending.send_due(100) == (12, False)
+
+        attempts = [webhook_id for webhook_id, _ in world.receiver.got]
+        assert (attempts.count(dead.webhook_id), attempts.count(alive.webhook_id)) == (1, 6)
+        world.receiver.down.clear()
+        world.clock.advance(timedelta(minutes=4))
+        world.sending.send_due(100)
+        assert {each.state for each in world.table.sent.values()} == {DeliveryState.DELIVERED}
+
     def test_without_time_nothing_is_begun(self, world: WebhookWorld) -> None:
         world.register()
         world.receiver.answers = [503]
@@ -263,6 +282,22 @@ class TestRpc:
         assert (reply.tried, reply.more) == (1, False)
         with pytest.raises(InvalidInput):
             world.rpc.call("SendDue", SendDueRequest(), SendDueReply)
+
+    def test_what_is_left_when_the_time_is_over_comes_again(self, world: WebhookWorld) -> None:
+        world.register()
+        world.receiver.answers = [500]
+        for number in range(3):
+            world.sending.notify(bill_created(bill_id=f"bil_{number}"))
+        world.clock.advance(timedelta(minutes=1))
+        world.receiver.got.clear()
+        due, _ = world.table.lease_due(world.clock.now(), world.clock.now() + LEASE, 10)
+
+        with invocation(None, 5):
+            world.sending._send_all(due)
+
+        assert len(world.receiver.got) == 1
+        world.clock.advance(LEASE)
+        assert world.sending.send_due(10)[0] == 2
 
     def test_send_of_what_is_not_due(self, world: WebhookWorld) -> None:
         request = SendRequest(user_id=ANNA, webhook_id="whk_1", delivery_id="evt_1")

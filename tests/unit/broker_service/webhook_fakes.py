@@ -147,6 +147,7 @@ class FakeReceiver:
     def __init__(self, clock: FakeClock, vault: FakeVault) -> None:
         self.answers: list[int] = []
         self.got: list[tuple[WebhookId, DeliveryId]] = []
+        self.down: set[WebhookId] = set()
         self._clock = clock
         self._vault = vault
 
@@ -154,7 +155,7 @@ class FakeReceiver:
         assert seconds > 0
         self._vault.open(webhook.webhook_id, webhook.secrets[0])
         self.got.append((webhook.webhook_id, delivery.delivery_id))
-        status = self.answers.pop(0) if self.answers else 204
+        status = 0 if webhook.webhook_id in self.down else self.answers.pop(0) if self.answers else 204
         failure = None if 200 <= status < 300 else Failure.REFUSED if status else Failure.UNREACHABLE
         return Attempt(at=self._clock.now(), status=status, failure=failure, milliseconds=3)
 
