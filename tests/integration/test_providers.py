@@ -1,14 +1,18 @@
 """The registry on the running platform: what an administrator may enter and change, and what users see of it."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from functions.bill_aggregation_service.clients import PROVIDER_SECONDS
 from functions.common.clock import rfc3339
 from functions.common.rpc.envelope import Call, Reply
+from functions.contracts.events.envelope import parse, unwrap
+from functions.contracts.events.providers import ProviderHealthChangedV1
 from functions.contracts.rpc.providers_pb2 import ReportHealthReply, ReportHealthRequest
 from infra.client import Client, Json, await_value, example_params
 from tests.integration.household import POWER, Household
@@ -16,6 +20,8 @@ from tests.integration.platform import Platform
 from tests.integration.problems import refused
 from tests.support.ssrf import REFUSED
 
+SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())
+SWEEP_SECONDS = 90.0
 FILES = "prv_green_button"
 FIELDS = ("service_types", "country", "currency", "time_zone", "adapter", "base_url", "auth_type", "customer_params")
 INSIDE = [
@@ -139,14 +145,16 @@ def test_users_change_nothing(settled: Household, provider: Json) -> None:
     assert "base_url" not in settled.client.call("GET", path(provider))
 
 
-def test_health_is_shown_once_it_is_told(platform: Platform, settled: Household, provider: Json) -> None:
-    def report(state: str, at: datetime) -> bool:
-        message = ReportHealthRequest(provider_id=provider["provider_id"], state=state, at=rfc3339(at))
-        method = "billing.providers.v1.Providers/ReportHealth"
-        call = Call(method, message.SerializeToString(), 5000, "it-health")
-        reply = Reply.from_payload(platform.invoke("ProviderRpc", call.to_payload()))
-        return ReportHealthReply.FromString(reply.message).changed
+def report(platform: Platform, provider: Json, state: str, at: datetime) -> bool:
+    """As who makes the calls does. Whether it changed what is known."""
+    message = ReportHealthRequest(provider_id=provider["provider_id"], state=state, at=rfc3339(at))
+    method = "billing.providers.v1.Providers/ReportHealth"
+    call = Call(method, message.SerializeToString(), 5000, "it-health")
+    reply = Reply.from_payload(platform.invoke("ProviderRpc", call.to_payload()))
+    return ReportHealthReply.FromString(reply.message).changed
 
+
+def test_health_is_shown_once_it_is_told(platform: Platform, settled: Household, provider: Json) -> None:
     def health() -> Json:
         shown: Json = settled.client.call("GET", path(provider))["health"]
         assert listed(settled.client, q=provider["name"])[provider["provider_id"]]["health"] == shown
@@ -155,8 +163,35 @@ def test_health_is_shown_once_it_is_told(platform: Platform, settled: Household,
     assert health() == {"state": "up", "since": None}
     now = datetime.now(UTC)
     told = [("down", now), ("down", now + timedelta(seconds=1)), ("up", now - timedelta(seconds=1))]
-    assert [report(state, at) for state, at in told] == [True, False, False]
+    assert [report(platform, provider, state, at) for state, at in told] == [True, False, False]
     assert health() == {"state": "down", "since": rfc3339(now)}
+
+
+def test_each_change_of_health_is_an_event_also_when_the_broker_was_away(platform: Platform, provider: Json) -> None:
+    provider_id, now = provider["provider_id"], datetime.now(UTC)
+
+    with platform.overheard() as heard:
+
+        def told() -> list[tuple[str, str, str]]:
+            events = {event.id: event for event in map(parse, heard()) if event.subject == provider_id}
+            changes = [unwrap(event, ProviderHealthChangedV1) for event in events.values()]
+            return sorted((change.since, change.previous, change.state) for change in changes)
+
+        report(platform, provider, "down", now - timedelta(seconds=9))
+        first = (rfc3339(now - timedelta(seconds=9)), "up", "down")
+        await_value(told, SWEEP_SECONDS, "the event")
+        assert told() == [first]
+
+        with platform.stopped("BrokerRpc"):
+            assert report(platform, provider, "up", now)
+        assert told() == [first]
+
+        def healed() -> bool:
+            platform.invoke("Sweep", SCHEDULED)
+            return len(told()) > 1
+
+        await_value(healed, SWEEP_SECONDS, "the sweep to send what was left behind")
+        assert told() == [first, (rfc3339(now), "down", "up")]
 
 
 def test_search(settled: Household) -> None:
