@@ -1,5 +1,6 @@
-"""`make bench`, or `python -m tests.bench`: artefact sizes, cold starts, what the front door costs, the cached
-read, a login, an RPC over each transport and the import of a large file, beside their budgets.
+"""`make bench`, or `python -m tests.bench`: artefact sizes, cold starts, what the front door costs, reads from the
+cache, from the table and live, the refresh of an unchanged link, a login, an RPC over each transport and the import of
+a large file, beside their budgets.
 
 Times are compared as ratios within this one run, with the contestants taking turns, because a time by itself says more
 of the machine than of the code. A budget that is missed is marked; only a benchmark that cannot run ends with an error.
@@ -11,7 +12,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import cached_read, cold_start, file_import, front_door, login, rpc, sizes
+from tests.bench import (
+    cached_read,
+    cold_start,
+    file_import,
+    front_door,
+    history,
+    live_read,
+    login,
+    rpc,
+    sizes,
+    unchanged_refresh,
+)
 from tests.support import artefacts
 from tests.support.redis_server import redis_server
 
@@ -25,6 +37,9 @@ def main() -> int:
         cold_start.report(Path(scratch), rounds)
         front_door.report(cache_url)
         cached_read.report(Path(scratch), cache_url, rounds)
+        history.report(cache_url)
+        live_read.report(cache_url)
+        unchanged_refresh.report(cache_url)
         login.report()
         rpc.report(Path(scratch))
         file_import.report(rounds)
