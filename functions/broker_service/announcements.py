@@ -32,6 +32,8 @@ MAX_HEADER_CHARS = 2_000
 MAX_ID_CHARS = 200
 MANUAL = "manual"
 BILL_AVAILABLE = "bill.available"
+CHALLENGE = {"WWW-Authenticate": 'Webhook-Signature realm="billing"'}
+"""A 401 has one (RFC 9110 section 15.5.2); no token would help."""
 WORKING = timedelta(seconds=30)
 """Longer than the function may take: who has not handed the work over by then never will."""
 REMEMBERED = timedelta(hours=24)
@@ -90,7 +92,7 @@ class Announcements:
         if len(webhook.body) > MAX_BYTES:
             raise PayloadTooLarge(f"The body has {len(webhook.body)} bytes, {MAX_BYTES} are allowed.")
         if not self._verified(webhook):
-            raise Unauthenticated("The signature does not verify.")
+            raise Unauthenticated("The signature does not verify.", code="signature_invalid", headers=CHALLENGE)
         announced = decode_object(webhook.body)
         fields = logs.fields(provider_id=webhook.provider_id, webhook_id=webhook.webhook_id)
         if _of_another_type(announced):

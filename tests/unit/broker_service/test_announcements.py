@@ -153,7 +153,8 @@ def test_what_is_not_signed_is_refused_alike(world: World, forged: dict[str, str
     answer = send(**forged)
 
     assert answer.status == 401
-    assert (answer.json["code"], answer.json["detail"]) == ("unauthenticated", "The signature does not verify.")
+    assert (answer.json["code"], answer.json["detail"]) == ("signature_invalid", "The signature does not verify.")
+    assert answer.headers["WWW-Authenticate"] == 'Webhook-Signature realm="billing"'
     assert world.publisher.events == []
 
 
