@@ -32,11 +32,14 @@ RULES_BEYOND_SCHEMA = frozenset(
         "summarise_bills", "export_bills",  # a period that does not end before it begins
         "create_import", "import_green_button",  # a currency that exists, a file that is one
         "set_scenario",  # an account number as the utility spells them
+        "create_webhook",  # a public URL, types of events that exist
         "update_provider",  # codes and zones that exist, a public URL, a pattern that ends
     }
 )  # fmt: skip
 """Where 422 answers what fits the schema. So it does for cursors that no list gave out, and for an idempotency key that
 stood for another request before, and 412 for a version that is not the newest."""
+WEBHOOK = {"url": "https://receiver.invalid/fuzz", "event_types": ["bill.created.v1"]}
+"""A name that leads nowhere (RFC 6761): nobody is called."""
 PROVIDER_FIELDS = (
     "service_types", "country", "currency", "time_zone", "adapter", "base_url", "auth_type", "customer_params"
 )  # fmt: skip
@@ -178,11 +181,13 @@ def _callers(settings: Settings, base_url: str) -> Iterator[Callers]:
     operator = _registered(nobody, settings)
     provider = user.providers()[0]
     link = user.link(provider["provider_id"], example_params(provider), "good", secrets.token_urlsafe(12))
+    hooks = [user.call("POST", "/webhooks", WEBHOOK) for _ in range(2)]
     spare = _spare_provider(operator, provider["provider_id"])
     known = {
         "path.link_id": [str(link["link_id"])],
         "path.job_id": [user.refresh()],
         "path.provider_id": [spare],
+        "path.webhook_id": [str(hook["webhook_id"]) for hook in hooks],
         "body.provider_id": [str(provider["provider_id"])],
         "body.email": [f"fuzz-{number}@example.com" for number in range(5)],
     }
