@@ -364,6 +364,29 @@ class TestAllAtOnce:
 
         assert done == {LINK: Refreshed(Outcome.FAILED, "unavailable", retryable=True)}
 
+    def test_without_their_records_every_link_says_so(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        def down(_: object) -> Sequence[Link]:
+            raise Unavailable("The table did not answer.")
+
+        monkeypatch.setattr(world.store, "links", down)
+
+        (result,) = world.refresher.refresh_links(USER, [], None, 20.0)
+
+        assert (result.refreshed.outcome, result.refreshed.error_code) == (Outcome.FAILED, "unavailable")
+        assert world.accesses == [], "no utility is asked for what could not be written"
+
+    def test_their_records_are_read_all_at_once_and_not_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.services.accounts = {LINK: PROVIDER.provider_id, OTHER_LINK: PROVIDER.provider_id}
+        world.answers = [lambda _: [fetched("1")]]
+        world.refresher.refresh_links(USER, [], None, 20.0)
+        monkeypatch.setattr(world.store, "link", lambda *_: pytest.fail("one was read by itself"))
+
+        results = world.refresher.refresh_links(USER, [], None, 20.0)
+
+        assert [result.refreshed for result in results] == [Refreshed(Outcome.SUCCESS, unchanged=1)] * 2
+
     def test_a_link_that_vanished_says_so(self, world: World) -> None:
         world.answers = [[]]
         world.services.vanished = {LINK}
