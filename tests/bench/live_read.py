@@ -91,7 +91,7 @@ def bills_environment(cache_url: str) -> Iterator[None]:
             "CURSOR_SECRET": "a secret of the benchmark",
         }
         stack.enter_context(_built_anew())
-        stack.enter_context(_quiet())
+        stack.enter_context(quiet())
         yield
 
 
@@ -165,7 +165,7 @@ def _built_anew() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Lines are made as always; where they go is the platform's affair."""
     with Path(os.devnull).open("w") as nowhere:
         logs.configure("INFO", nowhere)

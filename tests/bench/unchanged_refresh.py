@@ -9,6 +9,7 @@ tests/contract/test_unchanged_refresh.py as well.
 import os
 from unittest.mock import patch
 
+from tests.bench.live_read import quiet
 from tests.bench.printing import table, verdict
 from tests.support.counting import BILLS, KEYS, LINKS, Counts, refreshing
 
@@ -17,7 +18,7 @@ LINK_WRITES = {"PutItem", "UpdateItem"}
 
 
 def report(cache_url: str) -> None:
-    with patch.dict(os.environ, ENVIRONMENT), refreshing(cache_url) as link:
+    with quiet(), patch.dict(os.environ, ENVIRONMENT), refreshing(cache_url) as link:
         os.environ.pop("AWS_ENDPOINT_URL", None)
         counts = link.refresh()
     table(
