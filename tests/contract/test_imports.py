@@ -16,8 +16,7 @@ HANDLERS = sorted(
     name_of(path)
     for service in SERVICES
     for path in sources(service)
-    if path.parent.name == service
-    and path.stem in {"app", "activity_app", "files_app", "import_app", "webhooks_app", "rpc", "reminders_rpc", "front_door"}
+    if path.parent.name == service and path.stem in {function.module.rpartition(".")[2] for function in FUNCTION_LIST}
 )
 HEAVY = {"argon2", "boto3", "botocore", "cryptography", "jwt", "pynamodb", "redis", "requests"}
 OUTWARD = {"argon2", "boto3", "botocore", "chalice", "os", "pynamodb", "redis", "requests", "urllib3"}
