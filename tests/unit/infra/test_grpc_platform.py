@@ -23,7 +23,16 @@ def names(*, credentials: bool) -> set[str]:
 
 
 def test_every_contract_is_served_but_credentials() -> None:
-    assert names(credentials=False) == {"Users", "Providers", "Accounts", "Bills", "Broker", "Activity", "Webhooks"}
+    assert names(credentials=False) == {
+        "Users",
+        "Providers",
+        "Accounts",
+        "Bills",
+        "Broker",
+        "Activity",
+        "Webhooks",
+        "Reminders",
+    }
 
 
 def test_credentials_are_served_when_asked_for() -> None:
