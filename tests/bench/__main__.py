@@ -1,6 +1,6 @@
 """`make bench`, or `python -m tests.bench`: artefact sizes, cold starts, what the front door costs, reads from the
-cache, from the table and live, the refresh of an unchanged link, a login, an RPC over each transport and the import of
-a large file, beside their budgets.
+cache, from the table and live, the refresh of an unchanged link and of a changed one, refreshes per second, a login, an
+RPC over each transport and the import of a large file, beside their budgets.
 
 Times are compared as ratios within this one run, with the contestants taking turns, because a time by itself says more
 of the machine than of the code. A budget that is missed is marked; only a benchmark that cannot run ends with an error.
@@ -20,6 +20,7 @@ from tests.bench import (
     history,
     live_read,
     login,
+    refreshes,
     rpc,
     sizes,
     unchanged_refresh,
@@ -40,6 +41,7 @@ def main() -> int:
         history.report(cache_url)
         live_read.report(cache_url)
         unchanged_refresh.report(cache_url)
+        refreshes.report(cache_url)
         login.report()
         rpc.report(Path(scratch))
         file_import.report(rounds)

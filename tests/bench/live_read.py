@@ -112,10 +112,11 @@ def _read(served: ServiceApp, bearer: str) -> None:
 
 def _slowest(port: int) -> float:
     with ThreadPoolExecutor(LINKS) as pool:
-        return max(pool.map(lambda _: _seconds(lambda: _bare(port)), range(LINKS)))
+        return max(pool.map(lambda _: _seconds(lambda: call_utility(port)), range(LINKS)))
 
 
-def _bare(port: int) -> None:
+def call_utility(port: int) -> None:
+    """One bare call, by a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", "/statements.csv?account=bare")
     answer = connection.getresponse()

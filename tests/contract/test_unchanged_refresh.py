@@ -1,7 +1,7 @@
-"""DESIGN §7: what the refresh of a link costs whose utility has nothing new. Counts are exact, so they are held."""
+"""DESIGN §7: what the refresh of a link costs whose utility has nothing new; and of one whose bill has changed. Counts
+are exact, so they are held."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -45,13 +45,18 @@ def test_three_round_trips_to_redis_and_two_rpcs(link: Refreshing) -> None:
     assert counts.rpcs == {"Open": 1, "RecordOutcome": 1}
 
 
-def test_a_changed_bill_is_counted_too(link: Refreshing) -> None:
-    """Else the tests above could pass of counters that count nothing."""
-    known = link.bills[3]
-    link.bills[3] = replace(known, content=replace(known.content, amount_minor=999))
+def test_a_changed_bill_costs_two_reads_and_a_transaction_more(link: Refreshing) -> None:
+    """Read are the bills that the answer names, and the link's others of that time; that the event has left is written
+    down as well. Redis and the account service are asked no more often."""
+    link.change_a_bill()
 
     counts = link.refresh()
 
-    assert ("dynamodb", "TransactWriteItems", False) in counts.calls
-    assert {"BatchGetItem", "Query"} <= set(counts.reads(BILLS))
+    assert counts.reads(BILLS) == ["GetItem", "BatchGetItem", "Query"]
+    assert [operation for where, operation, _ in counts.calls if where == "dynamodb"] == ["TransactWriteItems"]
+    assert counts.writes(BILLS) == [("UpdateItem", True)]
+    assert counts.writes(LINKS) == [("UpdateItem", True)]
+    assert (counts.reads(LINKS), counts.reads(KEYS)) == (["BatchGetItem", "GetItem"], ["BatchGetItem"])
+    assert counts.writes(KEYS) == []
+    assert counts.redis == 3
     assert counts.rpcs == {"Open": 1, "RecordOutcome": 1}

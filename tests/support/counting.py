@@ -7,7 +7,7 @@ envelope; only the utility and the registry answer by script.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -77,20 +77,26 @@ class Refreshing:
     link_id: LinkId
     bills: list[FetchedBill]
 
+    def change_a_bill(self) -> None:
+        """The utility has another amount of one bill from now on."""
+        known = self.bills[3]
+        self.bills[3] = replace(known, content=replace(known.content, amount_minor=known.content.amount_minor + 1))
+
     def refresh(self) -> Counts:
         """What one refresh cost, in an instance that is warm: connected, and with the registry's entry at hand."""
         self.clock.advance(timedelta(hours=6))
         counts = Counts()
         for channel in self.channels:
             channel.calls.clear()
-        with _counting(counts):
+        with counting(counts):
             self.refresher.refresh_link(USER, self.link_id)
         counts.rpcs.update(call.method.rpartition("/")[2] for channel in self.channels for call in channel.calls)
         return counts
 
 
 @contextmanager
-def _counting(counts: Counts) -> Iterator[None]:
+def counting(counts: Counts) -> Iterator[None]:
+    """Counts what leaves this process meanwhile: calls of AWS and round trips to Redis."""
     call, send = vars(BaseClient)["_make_api_call"], vars(AbstractConnection)["send_packed_command"]
 
     def called(self: BaseClient, operation: str, params: dict[str, Any]) -> Any:

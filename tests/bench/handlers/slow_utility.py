@@ -1,11 +1,15 @@
-"""A utility that takes its time, on loopback: `python -m … <seconds>` prints its port and serves until its input ends.
+"""A utility that takes its time, on loopback: `python -m … <seconds> [changing]` prints its port and serves until its
+input ends.
 
-It gives the CSV statements of the account that is asked for, always the same, as any number of connections at once.
+It gives the CSV statements of the account that is asked for, always the same, as any number of connections at once; or,
+`changing`, with another amount of the last one each time.
 """
 
+import itertools
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +19,7 @@ HEAD = (
 )
 ROW = (
     '"{account}","{account}-{month:02}","18/{month:02}/2026","01/{month:02}/2026","17/{month:02}/2026","28/{month:02}/2026",'
-    '"Fibre 300 plan, monthly","Fee","","","","1,376.94","INR","1,376.94","UNPAID","Fibre 300"\r\n'
+    '"Fibre 300 plan, monthly","Fee","","","","1,{rupees:03}.94","INR","1,{rupees:03}.94","UNPAID","Fibre 300"\r\n'
 )
 MONTHS = 6
 
@@ -25,11 +29,15 @@ class Statements(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body go out together: else the client's delayed acknowledgement is measured
     disable_nagle_algorithm = True
     seconds = 0.0
+    rupees: Iterator[int] = itertools.repeat(376)
+    """Beside a thousand, of the last statement's amount."""
 
     def do_GET(self) -> None:
         time.sleep(self.seconds)
         account = parse_qs(urlsplit(self.path).query).get("account", ["none"])[0]
-        body = (HEAD + "".join(ROW.format(account=account, month=month + 1) for month in range(MONTHS))).encode()
+        amounts = [376] * (MONTHS - 1) + [next(self.rupees)]
+        rows = [ROW.format(account=account, month=month, rupees=amount) for month, amount in enumerate(amounts, 1)]
+        body = (HEAD + "".join(rows)).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/csv")
         self.send_header("Content-Length", str(len(body)))
@@ -45,8 +53,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
 
-def serve(seconds: float) -> None:
+def serve(seconds: float, kind: str = "") -> None:
     Statements.seconds = seconds
+    if kind == "changing":
+        Statements.rupees = itertools.cycle(range(1000))
     with Server(("127.0.0.1", 0), Statements) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         print(server.server_address[1], flush=True)
@@ -55,4 +65,4 @@ def serve(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    serve(float(sys.argv[1]))
+    serve(float(sys.argv[1]), *sys.argv[2:])
