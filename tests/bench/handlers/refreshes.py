@@ -37,7 +37,7 @@ from tests.support.counting import READS, Counts, counting
 from tests.support.fakes import LoopbackChannel
 from tests.unit.listener_service.fakes import FakeContext, sqs_event
 
-BATCH, LINKS, BLOCKS = 10, 30, 9
+BATCH, LINKS, BLOCKS = 10, 30, 7
 LOOPBACK = "loopback"
 ROW = {"user_id": {"S": "usr_floor"}, "sk": {"S": "link#floor"}, "sort_key": {"S": "2026-01-01"}}
 
