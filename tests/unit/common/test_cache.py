@@ -242,6 +242,7 @@ def test_nothing_stays_for_ever(cache: Cache, server: "redis.Redis") -> None:
 
 def test_the_keys_of_one_owner_live_in_one_slot_of_a_cluster(cache: Cache, server: "redis.Redis") -> None:
     fill(cache, b"x")
+    cache.limit_and_read("usr_1", Limit("user", 1))  # its count stays for a minute
 
     assert sorted(server.scan_iter()) == [b"{usr_1}:bills", b"{usr_1}:limit:user"]
 
