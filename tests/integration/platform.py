@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
 QUEUE_SECONDS = 60.0
+LOG_PAGE = 10_000  # CloudWatch gives no more at once
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,21 @@ class Platform:
                     yield from ((name, item) for item in page["Items"])
 
     def log_lines(self, function: str) -> Iterator[str]:
-        """What the function has logged since the tests began."""
+        """What the function has logged since the tests began, oldest first."""
+        since = self.started_ms
+        while len(events := list(self._log_events(function, since))) >= LOG_PAGE:
+            # the embedded engine ends after a full page, without a token for the next: on from its last instant
+            since = events[-1]["timestamp"]
+            yield from (event["message"] for event in events if event["timestamp"] < since)
+        yield from (event["message"] for event in events)
+
+    def _log_events(self, function: str, since_ms: int) -> Iterator["FilteredLogEventTypeDef"]:
         pages = self._logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{self.ids[function]}", startTime=self.started_ms
+            logGroupName=f"/aws/lambda/{self.ids[function]}", startTime=since_ms
         )
         try:
             for page in pages:
-                yield from (event["message"] for event in page["events"])
+                yield from page["events"]
         except self._logs.exceptions.ResourceNotFoundException:
             return  # never called
 
