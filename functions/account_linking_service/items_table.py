@@ -7,7 +7,6 @@ LinkKeysTable  lnk_…                  wrapped keys of the link's boxes; deleti
 LinkKeysTable  lnk_…#mfa              a code that the user gave: wrapped key and box (ends by `expires_at`)
 """
 
-import zlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -37,7 +36,7 @@ from functions.account_linking_service.model import (
 from functions.account_linking_service.states import LinkEvent, LinkState
 from functions.common.clock import parse_rfc3339, rfc3339
 from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.table import OutboxMixin
+from functions.common.table import OutboxMixin, shard_of
 
 DUE_SHARDS = 16
 FIRST, LAST = "lnk_", "lnk_~"
@@ -161,11 +160,11 @@ def pending_of(item: LinkItem) -> Pending:
 
 
 def due_shard(link_id: str) -> int:
-    return _shard(link_id, DUE_SHARDS)
+    return shard_of(link_id, DUE_SHARDS)
 
 
 def outbox_shard(link_id: str) -> int:
-    return _shard(link_id, OUTBOX_SHARDS)
+    return shard_of(link_id, OUTBOX_SHARDS)
 
 
 def link_of(item: LinkItem) -> Link:
@@ -251,7 +250,3 @@ def _challenge(item: LinkItem) -> MfaChallenge | None:
     if item.state != LinkState.MFA_REQUIRED:
         return None
     return MfaChallenge(tuple(item.mfa_methods or ()), instant(item.mfa_expires_at), item.mfa_reference or "")
-
-
-def _shard(link_id: str, shards: int) -> int:
-    return zlib.crc32(link_id.encode()) % shards

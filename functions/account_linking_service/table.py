@@ -25,7 +25,7 @@ from functions.account_linking_service.model import AccountHash, Link, LinkChang
 from functions.account_linking_service.states import LinkState
 from functions.common.clock import Clock, rfc3339
 from functions.common.outbox import Pending
-from functions.common.table import ConditionFailed, bind, forget_events, translated, unsent
+from functions.common.table import ConditionFailed, bind, forget_events, lease, translated, unsent
 
 TRANSACTION_PAUSES = (0.02, 0.06, 0.2)
 Fill = Callable[[TransactWrite], None]
@@ -87,19 +87,8 @@ class LinkTable:
         return pending_of(item)
 
     def lease_due(self, now: datetime, until: datetime, limit: int) -> tuple[Sequence[Link], bool]:
-        """Shards in random order: however many links are due, none of them waits behind always the same others."""
-        leased: list[Link] = []
-        more = False
-        for shard in random.sample(range(DUE_SHARDS), DUE_SHARDS):
-            wanted = limit - len(leased)
-            if wanted <= 0:
-                more = True
-                break
-            with translated():
-                due = list(self._links.due.query(shard, LinkItem.next_refresh_at <= rfc3339(now), limit=wanted))
-            more = more or len(due) == wanted
-            leased += [link for link in (self._lease(item, until) for item in due) if link]
-        return leased, more and bool(leased)
+        due = LinkItem.next_refresh_at <= rfc3339(now)
+        return lease(self._links.due, DUE_SHARDS, due, limit, lambda item: self._lease(item, until))
 
     def pending_events(self, limit: int) -> Sequence[Pending]:
         keys = [(item.user_id, item.link_id) for item in unsent(self._links.unsent, self._clock.now(), limit)]

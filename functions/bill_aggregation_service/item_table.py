@@ -1,6 +1,5 @@
 """How bills, versions and links are spelt in BillsTable; `table.py` says which keys they have."""
 
-import zlib
 from datetime import datetime
 
 import msgspec
@@ -25,7 +24,7 @@ from functions.bill_aggregation_service.model import (
 from functions.bill_aggregation_service.rules import canonical_json
 from functions.common.clock import parse_rfc3339, rfc3339
 from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.table import OutboxMixin
+from functions.common.table import OutboxMixin, shard_of
 
 BILLS, LINKS, VERSIONS = "bill#", "link#", "ver#"
 REMIND_SHARDS = 8
@@ -172,10 +171,10 @@ def bill_item(bill: Bill) -> Item:
     item.reminded = msgspec.json.encode(bill.reminded).decode() if bill.reminded.version else None
     if bill.remind_at:
         item.remind_at = rfc3339(bill.remind_at)
-        item.remind_shard = zlib.crc32(bill.key.encode()) % REMIND_SHARDS
+        item.remind_shard = shard_of(bill.key, REMIND_SHARDS)
     if bill.unsent:
         item.outbox = list(bill.unsent)
-        item.outbox_shard = zlib.crc32(bill.key.encode()) % OUTBOX_SHARDS
+        item.outbox_shard = shard_of(bill.key, OUTBOX_SHARDS)
     return item
 
 

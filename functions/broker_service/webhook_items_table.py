@@ -1,6 +1,5 @@
 """How webhooks and deliveries are spelt in their table; `webhook_table.py` says which keys they have."""
 
-import zlib
 from datetime import datetime
 
 import msgspec
@@ -22,6 +21,7 @@ from functions.broker_service.webhook_model import (
     WebhookState,
 )
 from functions.common.clock import parse_rfc3339, rfc3339
+from functions.common.table import shard_of
 
 WEBHOOKS, DELIVERIES = "webhook#", "delivery#"
 DUE_SHARDS = 8
@@ -99,7 +99,7 @@ def item_of_delivery(delivery: Delivery) -> Item:
         test=delivery.test,
         attempts=msgspec.json.encode(delivery.attempts).decode(),
         tries=delivery.tries,
-        due_shard=zlib.crc32(sk.encode()) % DUE_SHARDS if delivery.next_attempt_at else None,
+        due_shard=shard_of(sk, DUE_SHARDS) if delivery.next_attempt_at else None,
         next_attempt_at=_text(delivery.next_attempt_at),
         correlation_id=delivery.correlation_id,
         traceparent=delivery.traceparent,

@@ -9,7 +9,6 @@ A delivery that waits stands in the sparse index `due`. Whoever sends it moves `
 on condition of what it was: so nobody else sends it, and a result is written only by who holds the lease.
 """
 
-import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -36,7 +35,7 @@ from functions.broker_service.webhook_model import Delivery, DeliveryId, Webhook
 from functions.common.clock import Clock, rfc3339
 from functions.common.errors import NotFound
 from functions.common.personal import GONE, GONE_LIFETIME, PURGED_AT_ONCE
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import ConditionFailed, bind, lease, translated
 
 LAST = "~"
 
@@ -131,19 +130,8 @@ class DynamoWebhookTable:
         return self._lease(item, until)
 
     def lease_due(self, now: datetime, until: datetime, limit: int) -> tuple[Sequence[Delivery], bool]:
-        """Shards in random order: however many are due, none of them waits behind always the same others."""
-        leased: list[Delivery] = []
-        more = False
-        for shard in random.sample(range(DUE_SHARDS), DUE_SHARDS):
-            wanted = limit - len(leased)
-            if wanted <= 0:
-                more = True
-                break
-            with translated():
-                found = list(self._items.due.query(shard, Item.next_attempt_at <= rfc3339(now), limit=wanted))
-            more = more or len(found) == wanted
-            leased += [delivery for delivery in (self._lease(item, until) for item in found) if delivery]
-        return leased, more and bool(leased)
+        due = Item.next_attempt_at <= rfc3339(now)
+        return lease(self._items.due, DUE_SHARDS, due, limit, lambda item: self._lease(item, until))
 
     # all that is kept of a user
 

@@ -2,13 +2,15 @@
 this."""
 
 import random
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pynamodb.attributes import ListAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex
 from pynamodb.models import Model
@@ -18,6 +20,7 @@ from functions.common.errors import Unavailable
 from functions.common.outbox import OUTBOX_SHARDS
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 UNSENT_AFTER = timedelta(seconds=15)
 """Younger events are still being sent by the request that wrote them."""
 CONDITION_FAILED = "ConditionalCheckFailedException"
@@ -45,9 +48,36 @@ def unsent(index: GlobalSecondaryIndex[M], now: datetime, limit: int, after: tim
                 yield item
 
 
+def lease(
+    index: GlobalSecondaryIndex[M], shards: int, due: Condition, limit: int, take: Callable[[M], T | None]
+) -> tuple[Sequence[T], bool]:
+    """At most `limit` of the items that a sparse, sharded index says are due, each as `take` gives it, which leases it
+    by a conditional write; None if somebody else was faster. And whether there may be more to lease.
+
+    Shards in random order: however many are due, none of them waits behind always the same others.
+    """
+    leased: list[T] = []
+    more = False
+    for shard in random.sample(range(shards), shards):
+        wanted = limit - len(leased)
+        if wanted <= 0:
+            more = True
+            break
+        with translated():
+            found = list(index.query(shard, due, limit=wanted))
+        more = more or len(found) == wanted
+        leased += [taken for taken in map(take, found) if taken is not None]
+    return leased, more and bool(leased)
+
+
 def forget_events() -> list[Action]:
     """Takes an item out of the outbox; with the condition that it is as it was when its events went out."""
     return [OutboxMixin.outbox.remove(), OutboxMixin.outbox_shard.remove()]
+
+
+def shard_of(key: str, shards: int) -> int:
+    """Where `key` stands in a sharded index, the same at all times and in every process."""
+    return zlib.crc32(key.encode()) % shards
 
 
 def bind(model: type[M], table_name: str) -> type[M]:

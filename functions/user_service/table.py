@@ -10,7 +10,6 @@ All of SessionsTable has the time to live `expires_at`, which is checked on each
 and secrets.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -33,7 +32,7 @@ from pynamodb.transactions import TransactWrite
 
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
 from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.table import ConditionFailed, OutboxMixin, bind, forget_events, translated, unsent
+from functions.common.table import ConditionFailed, OutboxMixin, bind, forget_events, shard_of, translated, unsent
 from functions.user_service.lockout import AccountKey, Count, Place
 from functions.user_service.model import (
     Code,
@@ -244,7 +243,7 @@ class DynamoUsers:
             UserItem.deleted_at.set(rfc3339(at)),
             UserItem.session_epoch.add(1),
             UserItem.outbox.set((UserItem.outbox | []).append(list(events))),
-            UserItem.outbox_shard.set(zlib.crc32(user_id.encode()) % OUTBOX_SHARDS),
+            UserItem.outbox_shard.set(shard_of(user_id, OUTBOX_SHARDS)),
             *_changed(at),
         ]
         return _pending(item) if self._update(item, actions) else None

@@ -6,7 +6,6 @@ came to be: the sweep may send what is just being sent, which is once more and n
 The item `<provider_id>#webhook`, in none of them, holds a utility's sealed webhook secrets.
 """
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
@@ -24,7 +23,7 @@ from pynamodb.models import Model
 
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
 from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.table import ConditionFailed, OutboxMixin, bind, forget_events, translated, unsent
+from functions.common.table import ConditionFailed, OutboxMixin, bind, forget_events, shard_of, translated, unsent
 from functions.utility_provider_service.model import (
     Adapter,
     AuthType,
@@ -231,7 +230,7 @@ def _item(cls: type[ProviderItem], provider: Provider) -> ProviderItem:
         health_state=str(health.state),
         health_since=rfc3339(health.since) if health.since else None,
         outbox=list(provider.unsent) or None,
-        outbox_shard=zlib.crc32(facts.provider_id.encode()) % OUTBOX_SHARDS if provider.unsent else None,
+        outbox_shard=shard_of(facts.provider_id, OUTBOX_SHARDS) if provider.unsent else None,
         version=provider.version,
         created_at=rfc3339(provider.created_at),
         updated_at=rfc3339(provider.updated_at),
