@@ -26,11 +26,11 @@ def down() -> None:
     _compose("down", "--volumes")
 
 
-def running() -> bool:
-    """Whether our LocalStack container runs."""
+def running(port: int) -> bool:
+    """Whether it is our LocalStack container that answers at this port."""
     if not shutil.which("docker"):
         return False
-    command = ["docker", "ps", "--quiet", "--filter", "status=running"]
+    command = ["docker", "ps", "--quiet", "--filter", "status=running", "--filter", f"publish={port}"]
     command += ["--filter", f"label=com.docker.compose.project={PROJECT}"]
     return bool(subprocess.run(command, capture_output=True, check=False).stdout.strip())
 

@@ -27,7 +27,7 @@ def in_docker(settings: Settings) -> bool:
     if settings.target is not Target.LOCALSTACK:
         return False
     info = engine.fetch(f"{settings.endpoint}/_localstack/info")
-    return bool(info and json.loads(info).get("is_docker")) and compose.running()
+    return bool(info and json.loads(info).get("is_docker")) and compose.running(settings.engine_port)
 
 
 def seen_by_functions(settings: Settings) -> Seen:
@@ -58,7 +58,9 @@ def start(settings: Settings) -> None:
         )
     if in_docker(settings):
         return  # its cache came with it
-    if not cache_server.start(settings):
+    if settings.target is Target.LOCALSTACK and cache_server.answers(settings):
+        say(f"the cache on port {settings.cache_port} is used as it is")
+    elif not cache_server.start(settings):
         say(f"the cache runs already on port {settings.cache_port}")
     if settings.target is Target.EMBEDDED and not engine.start(settings):
         say(f"the engine runs already on port {settings.engine_port}")
