@@ -45,6 +45,8 @@ def _platform(settings: Settings) -> Iterator[Settings]:
     """A deployed platform that runs the code as it is now."""
     if target.running(settings):
         say(f"the platform at {settings.endpoint or settings.region} is up: the tests use it, with the current code")
+        if settings.emulated:
+            target.start(settings)  # LocalStack comes without a cache; make down stops it
         deploy.deploy(settings)
         yield settings
         return
