@@ -101,7 +101,7 @@ def test_a_burst_passes_at_once_and_then_calls_pass_at_the_rate(cache: Cache) ->
     assert enter(breaker) == PASS
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.integers(1, 6), workers=st.integers(1, 12), crashes=st.integers(0, 3), rounds=st.integers(1, 4))
 def test_a_burst_never_has_more_calls_under_way_than_places(
     redis_process: str, places: int, workers: int, crashes: int, rounds: int

@@ -307,7 +307,7 @@ STEPS = st.sampled_from(["sweep", "sweep twice", "refresh", "change", "postpone"
                          "broker down", "broker up", "day", "week"])  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps=st.lists(STEPS, max_size=40), days=st.integers(0, 20))
 def test_each_once_per_version_and_nothing_once_paid(steps: list[str], days: int) -> None:
     world, amount, due, paid = World(), 1000, DUE, False
