@@ -4,7 +4,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.client import Client, Json, await_value, example_params
+from infra.client import Client, Json, example_params
+from tests.integration.patience import await_value, patience
 
 POWER, GAS, WATER, INTERNET = "prv_northwind_power", "prv_greenline_gas", "prv_clearwater", "prv_fibernet"
 UTILITIES = (POWER, GAS, WATER, INTERNET)
@@ -41,7 +42,10 @@ class Household:
 
     def refresh(self, *link_ids: str) -> Json:
         """Refreshes through events. Answers the ended job."""
-        return self.client.await_job(self.client.refresh(*link_ids), JOB_SECONDS)
+        return self.await_job(self.client.refresh(*link_ids))
+
+    def await_job(self, job_id: str) -> Json:
+        return self.client.await_job(job_id, JOB_SECONDS * patience())
 
 
 def register(nobody: Client, secret: list[str]) -> Household:

@@ -4,8 +4,8 @@ import re
 
 import requests
 
-from infra.client import await_value
 from infra.settings import Settings
+from tests.integration.patience import await_value
 
 CODE = re.compile(r"^[A-Za-z0-9_-]{43}$", re.MULTILINE)
 MAIL_SECONDS = 30.0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any  # Any: JSON that functions take and answe
 
 from functions.contracts.events.envelope import CloudEvent
 from infra import aws, stack
-from infra.client import await_value
 from infra.settings import Settings
+from tests.integration.patience import await_value
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -137,11 +137,11 @@ class Platform:
             self._lambda.delete_function_concurrency(FunctionName=name)
 
     @contextmanager
-    def impatient(self, queue: str) -> Iterator[None]:
-        """The queue delivers again after two seconds what was not handled."""
+    def impatient(self, queue: str, seconds: int = 2) -> Iterator[None]:
+        """The queue delivers again after so many seconds what was not handled."""
         url = self.ids[queue]
         usual = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
-        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
+        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})
         try:
             yield
         finally:
@@ -156,12 +156,15 @@ class Platform:
 
     def log_lines(self, function: str) -> Iterator[str]:
         """What the function has logged since the tests began, oldest first."""
-        since = self.started_ms
-        while len(events := list(self._log_events(function, since))) >= LOG_PAGE:
+        yield from (event["message"] for event in self.log_events(function, self.started_ms))
+
+    def log_events(self, function: str, since_ms: int) -> Iterator["FilteredLogEventTypeDef"]:
+        """Lines with their times, from this Unix time in milliseconds on, oldest first."""
+        while len(events := list(self._log_events(function, since_ms))) >= LOG_PAGE:
             # the embedded engine ends after a full page, without a token for the next: on from its last instant
-            since = events[-1]["timestamp"]
-            yield from (event["message"] for event in events if event["timestamp"] < since)
-        yield from (event["message"] for event in events)
+            since_ms = events[-1]["timestamp"]
+            yield from (event for event in events if event["timestamp"] < since_ms)
+        yield from events
 
     def _log_events(self, function: str, since_ms: int) -> Iterator["FilteredLogEventTypeDef"]:
         pages = self._logs.get_paginator("filter_log_events").paginate(

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from functions.contracts.events.security import SecurityActionRecordedV1
-from infra.client import Client, Json, await_value
+from infra.client import Client, Json
 from tests.integration.household import GAS, Household, register
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform, sqs_event
 from tests.integration.problems import refused
 

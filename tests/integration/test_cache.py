@@ -7,8 +7,9 @@ import pytest
 import redis
 
 from infra import cache_server
-from infra.client import Client, await_value
+from infra.client import Client
 from tests.integration.household import POWER, Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform
 
 RENEWAL_SECONDS = 30.0

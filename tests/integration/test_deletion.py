@@ -11,8 +11,9 @@ from functions.contracts.events.accounts import AccountStateChangedV1
 from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import EventData, wrap
 from functions.contracts.events.users import UserDeletedV1
-from infra.client import Client, Json, await_value, example_params
+from infra.client import Client, Json, example_params
 from tests.integration.household import GAS, INTERNET, POWER, Household, register
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform, sqs_event
 from tests.integration.problems import refused
 

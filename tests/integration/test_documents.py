@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from infra.client import Client, Json, await_value, example_params
+from infra.client import Client, Json, example_params
 from tests.integration.household import GAS, INTERNET, POWER, WATER, Household
+from tests.integration.patience import await_value
 from tests.integration.problems import refused
 
 PDF = {"Accept": "application/pdf"}

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import wrap
-from infra.client import await_value
 from tests.integration.household import GAS, INTERNET, Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform, sqs_event
 
 POISON = "this is no event {"

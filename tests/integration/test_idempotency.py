@@ -59,7 +59,7 @@ def test_asking_for_a_refresh_again_with_the_same_key_names_the_same_job(
     settled: Household, key: dict[str, str]
 ) -> None:
     first = settled.client.send("POST", "/refreshes", headers=key)
-    settled.client.await_job(first.json()["job_id"], 90)  # without the key, another job would begin now
+    settled.await_job(first.json()["job_id"])  # without the key, another job would begin now
     again = settled.client.send("POST", "/refreshes", headers=key)
 
     assert (first.status_code, again.status_code) == (202, 202)

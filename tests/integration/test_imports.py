@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from functions.common.ids import new_id
-from infra.client import await_value
 from tests.integration.household import GAS, Household
+from tests.integration.patience import await_value
 from tests.integration.problems import refused
 
 IMPORT_SECONDS = 60.0

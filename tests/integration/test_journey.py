@@ -5,8 +5,8 @@ import re
 import pytest
 
 from infra import demo
-from infra.client import await_value
 from tests.integration.household import UTILITIES, Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform
 
 

@@ -21,8 +21,9 @@ from functions.contracts.rpc.accounts_pb2 import (
     LinkedAccount,
 )
 from infra import template
-from infra.client import Client, Json, await_value, example_params
+from infra.client import Client, Json, example_params
 from tests.integration.household import INTERNET, POWER, WATER, Household, register
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform
 from tests.integration.problems import refused
 

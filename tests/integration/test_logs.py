@@ -4,8 +4,9 @@ import json
 from typing import Any  # JSON
 
 from infra import template
-from infra.client import Client, await_value
+from infra.client import Client
 from tests.integration.household import Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform
 
 
@@ -27,7 +28,7 @@ def test_a_request_can_be_found_by_its_correlation_id(platform: Platform, nobody
     """One id through the API, the RPC behind it, the bus and the worker."""
     wanted = "it-trace-0001"
     job_id = settled.client.send("POST", "/refreshes", json={}, headers={"X-Correlation-Id": wanted}).json()["job_id"]
-    settled.client.await_job(job_id, 60)
+    settled.await_job(job_id)
 
     def seen() -> bool:
         traced = {f for f in ("BrokerApi", "AccountRpc", "RefreshWorker", "BillRpc") if correlated(platform, f, wanted)}

@@ -9,10 +9,10 @@ import pytest
 
 from functions.common.ids import new_id
 from infra import deploy, ledger
-from infra.client import await_value
 from infra.ledger import Ledger, Record, State
 from infra.migrations import Runner
 from tests.integration import made_up_migration as made_up
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform
 
 ITEMS = 900

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.client import Client, Json, await_value
+from infra.client import Client, Json
 from tests.integration.household import INTERNET, POWER, Household
+from tests.integration.patience import await_value
 
 LINKS = 8
 """More than half of the links that other tests may have used at the same utility within the last minute."""

@@ -14,8 +14,9 @@ from functions.common.rpc.envelope import Call, Reply
 from functions.contracts.events.envelope import parse, unwrap
 from functions.contracts.events.providers import ProviderHealthChangedV1
 from functions.contracts.rpc.providers_pb2 import ReportHealthReply, ReportHealthRequest
-from infra.client import Client, Json, await_value, example_params
+from infra.client import Client, Json, example_params
 from tests.integration.household import POWER, Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform
 from tests.integration.problems import refused
 from tests.support.ssrf import REFUSED

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.client import Client, Json, await_value
+from infra.client import Client, Json
 from tests.integration.household import POWER, WATER, Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform
 
 SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())

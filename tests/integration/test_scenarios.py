@@ -6,8 +6,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from infra.client import Aggregation, Client, Json, await_value, example_params
+from infra.client import Aggregation, Client, Json, example_params
 from tests.integration.household import GAS, INTERNET, POWER, UTILITIES, WATER, Household, register
+from tests.integration.patience import await_value
 from tests.integration.problems import refused
 
 CODE, CODE_METHODS = "246810", {POWER: ["sms", "email"], GAS: ["sms"], WATER: ["app"], INTERNET: ["sms", "email"]}

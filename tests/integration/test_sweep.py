@@ -9,8 +9,8 @@ from typing import Any  # DynamoDB's items
 from functions.common.clock import parse_rfc3339, rfc3339
 from functions.contracts.events.accounts import AccountLinkedV1
 from functions.contracts.events.envelope import wrap
-from infra.client import await_value
 from tests.integration.household import INTERNET, WATER, Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform
 
 SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import CloudEvent, wrap
-from infra.client import await_value
 from tests.integration.household import INTERNET, POWER, Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform, sqs_event
 from tests.integration.problems import refused
 

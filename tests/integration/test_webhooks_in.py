@@ -12,8 +12,9 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
-from infra.client import Client, Json, await_value, example_params
+from infra.client import Client, Json, example_params
 from tests.integration.household import JOB_SECONDS, POWER, Household, register
+from tests.integration.patience import await_value
 from tests.integration.problems import refused
 
 

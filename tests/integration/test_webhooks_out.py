@@ -17,8 +17,9 @@ from standardwebhooks import WebhookVerificationError
 from functions.contracts.events.bills import BillCreatedV1
 from functions.contracts.events.envelope import CloudEvent, wrap
 from infra import target
-from infra.client import Json, await_value
+from infra.client import Json
 from tests.integration.household import INTERNET, Household
+from tests.integration.patience import await_value
 from tests.integration.platform import Platform, sqs_event
 
 SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())
