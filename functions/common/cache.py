@@ -11,9 +11,9 @@ the hard one it is not served. What is not there, one reader fills, while others
 Without Redis everything still works: nothing is cached and limits are kept per instance.
 """
 
+import functools
 import hashlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from functions.common.logs import fields
 from functions.common.rate_limit import Limit, LocalLimits, Verdict
 
 if TYPE_CHECKING:
-    from redis import Redis
+    from functions.common.redis_server import RedisServer
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,7 @@ class Cache:
         self._sleep = sleep
         self._failures = 0
         self._retry_at = 0.0
-        self._clients: dict[tuple[int, bool], Redis] = {}
-        self._digests: dict[str, str] = {}
+        self._servers: dict[int, RedisServer] = {}
         self._local = LocalLimits(now)
 
     def limit_and_read(self, owner: str, limit: Limit, entry: Entry | None = None) -> tuple[Verdict, Cached]:
@@ -146,11 +145,11 @@ class Cache:
         import redis
 
         try:
-            client = self._client(timeout_ms or self._timeout_ms)  # which connects
+            server = self._server(timeout_ms or self._timeout_ms)
             try:
-                answer = client.evalsha(self._digest(script), len(keys), *keys, *args)
+                answer = server.ask("EVALSHA", _digest(script), len(keys), *keys, *args)
             except redis.exceptions.NoScriptError:
-                answer = client.eval(script, len(keys), *keys, *args)
+                answer = server.ask("EVAL", script, len(keys), *keys, *args)
         except redis.RedisError as error:
             self._failed(error)
             return None
@@ -174,33 +173,19 @@ class Cache:
             log.warning("cache_unavailable", extra=fields(error=type(error).__name__))
         self._failures += 1
 
-    def _client(self, timeout_ms: int) -> "Redis":
-        """The thread that answers requests has a connection of its own, which is a quarter faster than to take one out
-        of the pool each time; threads of a fan-out share the pool."""
-        alone = threading.current_thread() is threading.main_thread()
-        if (timeout_ms, alone) not in self._clients:
-            self._clients[timeout_ms, alone] = self._connected(timeout_ms / 1000, alone=alone)
-        return self._clients[timeout_ms, alone]
+    def _server(self, timeout_ms: int) -> "RedisServer":
+        if timeout_ms not in self._servers:
+            # Here, not above: redis-py costs 60 ms of cold start, and some requests are refused before.
+            from functions.common.redis_server import RedisServer
 
-    def _connected(self, seconds: float, *, alone: bool) -> "Redis":
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+            self._servers[timeout_ms] = RedisServer(self._url, timeout_ms / 1000)
+        return self._servers[timeout_ms]
 
-        return redis.Redis.from_url(
-            self._url,
-            socket_timeout=seconds,
-            socket_connect_timeout=max(seconds, 0.2),
-            single_connection_client=alone,
-            # a connection that broke while the function slept is made anew; what takes too long is not tried again
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-        )
 
-    def _digest(self, script: str) -> str:
-        """By which Redis knows it. redis-py's own Script looks it all up again with each call."""
-        if script not in self._digests:
-            self._digests[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        return self._digests[script]
+@functools.cache
+def _digest(script: str) -> str:
+    """By which Redis knows it."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def _unframed(version: int, found: Found, framed: bytes) -> Cached:

@@ -106,14 +106,18 @@ def test_of_zxcvbn_the_list_of_passwords_is_left_as_it_is(tmp_path: Path) -> Non
     assert kept["FREQUENCY_LISTS"] == {"passwords": FREQUENCY_LISTS["passwords"]}
 
 
-def test_redis_works_without_its_client_for_asyncio(tmp_path: Path) -> None:
+def test_connections_to_redis_work_without_its_clients(tmp_path: Path) -> None:
     shutil.copytree(Path(importlib.util.find_spec("redis").origin or "").parent, tmp_path / "redis")  # type: ignore[union-attr]
 
     artefacts._trim(tmp_path)
 
-    assert not (tmp_path / "redis" / "asyncio").exists()
+    assert not (tmp_path / "redis" / "client.py").exists()
     code = (
-        "import redis; redis.Redis.from_url('redis://127.0.0.1:1/0').register_script('return 1'); print(redis.__file__)"
+        "import redis\n"
+        "for url in 'redis://127.0.0.1:1/0', 'rediss://user:secret@127.0.0.1:1', 'unix:///nowhere':\n"
+        "    pool = redis.ConnectionPool.from_url(url)\n"
+        "    try: pool.get_connection()\n"
+        "    except redis.ConnectionError: print(redis.__file__)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert str(tmp_path) in done.stdout
+    assert done.stdout.splitlines() == [str(tmp_path / "redis" / "__init__.py")] * 3
