@@ -1,14 +1,14 @@
 """Queries and answers of imports and exports."""
 
-import datetime as dt
 from typing import Annotated, TypedDict
 
 from msgspec import Meta, Struct
 
+from functions.bill_aggregation_service.bill_filter import BillFilter
 from functions.bill_aggregation_service.currencies import EXPONENTS
 from functions.bill_aggregation_service.exports import Download, Format
 from functions.bill_aggregation_service.import_job import Asked, ImportJob, ImportReport, ImportState
-from functions.bill_aggregation_service.model import Criteria, LinkId, ProviderId, Status
+from functions.bill_aggregation_service.model import Criteria, LinkId
 from functions.bill_aggregation_service.uploads import UploadForm
 from functions.common.clock import rfc3339
 from functions.common.errors import FieldError, InvalidInput
@@ -82,30 +82,12 @@ class ImportJobReply(ImportReply, kw_only=True):
     updated_at: str
 
 
-class ExportQuery(Struct, kw_only=True, frozen=True, rename={"since": "from", "until": "to"}):
-    """`from` and `to`: the day that bills are listed by (due date, else statement date, else end of the period)."""
-
+class ExportQuery(BillFilter, kw_only=True, frozen=True):
     format: Format = Format.JSON
-    status: Status | None = None
-    link_id: Annotated[str, Meta(pattern=r"^lnk_[0-9A-HJKMNP-TV-Z]{26}$")] | None = None
-    provider_id: Annotated[str, Meta(pattern=r"^prv_[a-z0-9_]{1,60}$")] | None = None
-    service_type: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
-    since: dt.date | None = None
-    until: dt.date | None = None
 
     def criteria(self) -> Criteria:
         """Raises InvalidInput."""
-        if self.since and self.until and self.since > self.until:
-            raise InvalidInput.of(FieldError("from", "range", "This day is later than `to`."))
-        return Criteria(
-            status=self.status,
-            link_id=LinkId(self.link_id) if self.link_id else None,
-            provider_id=ProviderId(self.provider_id) if self.provider_id else None,
-            service_type=self.service_type,
-            since=self.since,
-            until=self.until,
-            limit=ROWS,
-        )
+        return self.asked(ROWS)
 
 
 class DownloadReply(Struct, kw_only=True):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from functions.bill_aggregation_service.bill_filter import BillFilter, in_order
 from functions.bill_aggregation_service.bill_reply import BillReply, bill_reply
-from functions.bill_aggregation_service.model import By, Criteria, Freshness, LinkId, ProviderId, Status
+from functions.bill_aggregation_service.model import By, Criteria, Freshness
 from functions.common.clock import rfc3339
-from functions.common.errors import FieldError, InvalidInput
 
 if TYPE_CHECKING:
     from functions.bill_aggregation_service.listing import BillPage, SourceRow
@@ -20,15 +20,7 @@ MAX_MINOR = 10**15
 MAX_NOTE = 500
 
 
-class BillsQuery(Struct, kw_only=True, frozen=True, omit_defaults=True, rename={"since": "from", "until": "to"}):
-    """`from` and `to`: the day that the list is ordered by (due date, else statement date, else end of the period)."""
-
-    status: Status | None = None
-    link_id: Annotated[str, Meta(pattern=r"^lnk_[0-9A-HJKMNP-TV-Z]{26}$")] | None = None
-    provider_id: Annotated[str, Meta(pattern=r"^prv_[a-z0-9_]{1,60}$")] | None = None
-    service_type: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
-    since: dt.date | None = None
-    until: dt.date | None = None
+class BillsQuery(BillFilter, kw_only=True, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     cursor: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     refresh: bool = False
@@ -40,17 +32,7 @@ class BillsQuery(Struct, kw_only=True, frozen=True, omit_defaults=True, rename={
 
     def criteria(self) -> Criteria:
         """Raises InvalidInput."""
-        _in_order(self.since, self.until)
-        return Criteria(
-            status=self.status,
-            link_id=LinkId(self.link_id) if self.link_id else None,
-            provider_id=ProviderId(self.provider_id) if self.provider_id else None,
-            service_type=self.service_type,
-            since=self.since,
-            until=self.until,
-            limit=self.limit,
-            cursor=self.cursor or "",
-        )
+        return self.asked(self.limit, self.cursor or "")
 
 
 class SummaryQuery(Struct, kw_only=True, frozen=True, omit_defaults=True, rename={"since": "from", "until": "to"}):
@@ -64,7 +46,7 @@ class SummaryQuery(Struct, kw_only=True, frozen=True, omit_defaults=True, rename
 
     def days(self) -> tuple[dt.date | None, dt.date | None]:
         """Raises InvalidInput."""
-        _in_order(self.since, self.until)
+        in_order(self.since, self.until)
         return self.since, self.until
 
 
@@ -178,11 +160,6 @@ def _source(row: "SourceRow") -> SourceReply:
         as_of=rfc3339(row.as_of) if row.as_of else None,
         error=ErrorReply(code=row.error.code, retryable=row.error.retryable) if row.error else None,
     )
-
-
-def _in_order(since: dt.date | None, until: dt.date | None) -> None:
-    if since and until and since > until:
-        raise InvalidInput.of(FieldError("from", "range", "This day is later than `to`."))
 
 
 def _name(query: BillsQuery | SummaryQuery) -> str:
