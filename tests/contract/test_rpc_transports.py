@@ -1,15 +1,11 @@
 """The same cases over both transports: whoever calls cannot tell which one carries the call."""
 
-import json
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
-from functions.common import logs
 from functions.common.context import correlation_id, invocation, remaining_seconds, traceparent
 from functions.common.errors import (
     AppError,
@@ -26,29 +22,17 @@ from functions.common.rpc.server import RpcContext
 from functions.common.rpc.status import TABLE, StatusCode
 from functions.contracts.rpc import providers_pb2
 from functions.contracts.rpc.users_pb2 import GetUserRequest, User
+from tests.support.logs import Lines
 from tests.support.rpc import Answer, Transport, over_grpc, over_lambda
 
 METHOD = "billing.users.v1.Users/GetUser"
 TRANSPORTS = {"lambda": over_lambda, "grpc": over_grpc}
-Lines = Callable[[], list[dict[str, Any]]]  # Any: JSON
 
 
 @pytest.fixture(params=list(TRANSPORTS))
 def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
     with TRANSPORTS[request.param]() as chosen:
         yield chosen
-
-
-@pytest.fixture
-def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    root, ours = logging.getLogger(), logging.getLogger("functions")
-    before = (root.handlers[:], root.level, ours.level)
-    root.handlers[:] = []
-    logs.configure("INFO")
-    yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
 
 
 def get_user(transport: Transport, user_id: str = "usr_1", seconds: float = 10) -> User:

@@ -14,7 +14,7 @@ from functions.contracts.events.security import Action, SecurityActionRecordedV1
 from functions.contracts.rpc import broker_pb2
 from functions.contracts.rpc.broker_pb2 import PublishRequest
 from tests.support.fakes import FakeClock
-from tests.unit.common.conftest import Lines
+from tests.support.logs import Lines
 
 ADDRESS = "192.0.2.7"
 

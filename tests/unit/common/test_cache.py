@@ -15,8 +15,8 @@ import redis
 from functions.common import cache as module
 from functions.common.cache import LOOKS_SECONDS, MAX_FIELDS, Cache, Cached, Entry, Found
 from functions.common.rate_limit import MAX_LOCAL, Limit, rate_limit_headers
+from tests.support.logs import Lines
 from tests.support.redis_server import gate
-from tests.unit.common.conftest import Lines
 
 OFTEN = Limit("user", 600_000)
 ENTRY = Entry("usr_1", "bills", "first-page")

@@ -10,7 +10,7 @@ from functions.common.context import invocation
 from functions.common.errors import Conflict, InvalidHeader, InvalidInput, Unavailable
 from functions.common.idempotency import KEPT_SECONDS, REPLAYED, Idempotency, KeptAnswer, Record, Records
 from functions.common.idempotency_table import DynamoRecords, RecordItem
-from tests.unit.common.conftest import Lines
+from tests.support.logs import Lines
 
 SECRET = b"a secret of the tests"
 REQUEST = ("POST", "/things", b'{"name": "n"}')

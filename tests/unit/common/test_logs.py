@@ -10,7 +10,7 @@ import pytest
 
 from functions.common import logs
 from functions.common.context import invocation
-from tests.unit.common.conftest import Lines
+from tests.support.logs import Lines
 
 log = logging.getLogger("functions.sample")
 

@@ -8,7 +8,7 @@ from functions.common.outbox import Outbox, Pending
 from functions.contracts.events.accounts import AccountLinkedV1, AccountUnlinkedV1
 from functions.contracts.events.envelope import EventData, wrap
 from tests.support.fakes import FakePublisher
-from tests.unit.common.conftest import Lines
+from tests.support.logs import Lines
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from functions.common.ids import is_id
 from functions.common.rate_limit import Limit
 from functions.common.settings import SettingsError
 from tests.support.http import Result, configure, request, token
-from tests.unit.common.conftest import Lines
+from tests.support.logs import Lines
 from tests.unit.common.test_idempotency import MemoryRecords
 
 SECRET = "hunter2 at /var/task/functions/secret.py"

@@ -12,7 +12,7 @@ from functions.common.http.app import Answer, ServiceApp
 from functions.contracts.events.security import Action
 from tests.support.fakes import FakeActions, Recorded
 from tests.support.http import configure, request, token
-from tests.unit.common.conftest import Lines
+from tests.support.logs import Lines
 
 ADMIN, USER = "usr_01JD3N8Z6W3V9K4T7Q2M5XADMN", "usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC"
 ROUTE = "/things/{thing_id}/{account_number}"

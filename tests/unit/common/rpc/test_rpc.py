@@ -27,7 +27,7 @@ from functions.common.rpc.status import TABLE, StatusCode
 from functions.contracts.rpc import providers_pb2, users_pb2
 from functions.contracts.rpc.users_pb2 import GetUserRequest, User
 from tests.support.fakes import LoopbackChannel
-from tests.unit.common.conftest import Lines
+from tests.support.logs import Lines
 
 USERS = users_pb2.DESCRIPTOR.services_by_name["Users"]
 METHOD = "billing.users.v1.Users/GetUser"
