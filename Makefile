@@ -51,8 +51,10 @@ dlq: $(READY) ## list the messages that the workers gave up, with their reasons 
 	@$(INFRA) dlq
 redrive: $(READY) ## give them back to their queue, once what was wrong is mended (QUEUE=RefreshQueue LIMIT=10)
 	@$(INFRA) redrive
-invoke: $(READY) ## run one function in a container by sam local invoke (FN=BillApi EVENT=tests/events/….json)
+invoke: $(READY) ## run a function in a container by sam local invoke (FN=BillApi EVENT=… TOKEN=…; FN=all: every payload)
 	@$(INFRA) invoke
+start-api: $(READY) ## serve the API's functions in containers by sam local start-api (PORT=3000), until Ctrl-C
+	@$(INFRA) start-api
 grpc: $(READY) ## serve the RPC contracts by real gRPC (PORT=50051 HOST=127.0.0.1 CREDENTIALS=1), until Ctrl-C
 	@$(INFRA) grpc
 test: $(READY) ## unit, contract and integration tests; starts and stops what they need

@@ -1,5 +1,6 @@
 """The commands that use a platform that is up, and those that work on the sources."""
 
+import shlex
 import sys
 
 import click
@@ -58,15 +59,27 @@ def admin(settings: Settings, email: str) -> None:
 
 
 @main.command()
-@click.option("--fn", envvar="FN", default="", help="Logical id of the function.")
-@click.option("--event", envvar="EVENT", default="", help="File with the event.")
+@click.option("--fn", envvar="FN", default="", help="Logical id of the function, or all.")
+@click.option("--event", envvar="EVENT", default="", help="File with the event; its own of tests/events if none.")
+@click.option("--token", envvar="TOKEN", default="", help="Access token for an API's payload; the demo user's if none.")
 @click.option("--options", envvar="OPTIONS", default="", help="More options for sam local invoke.")
 @click.pass_obj
-def invoke(settings: Settings, fn: str, event: str, options: str) -> None:
-    """Run one function in a container by sam local invoke."""
+def invoke(settings: Settings, fn: str, event: str, token: str, options: str) -> None:
+    """Run one function in a container by sam local invoke, or each on its payload."""
     from infra import invoke as invoking
 
-    invoking.run(settings, fn, event, options.split())
+    invoking.run(settings, fn, event, token, shlex.split(options))
+
+
+@main.command("start-api")
+@click.option("--port", envvar="PORT", default=3000, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--options", envvar="OPTIONS", default="", help="More options for sam local start-api.")
+@click.pass_obj
+def start_api(settings: Settings, port: int, options: str) -> None:
+    """Serve the API's functions in containers by sam local start-api, until Ctrl-C."""
+    from infra import start_api as serving
+
+    serving.serve(settings, port, shlex.split(options))
 
 
 @main.command()
@@ -206,8 +219,9 @@ def localstack_up(settings: Settings) -> None:
 
 
 @main.command("localstack-down")
-def localstack_down() -> None:
+@click.pass_obj
+def localstack_down(settings: Settings) -> None:
     """Stop LocalStack and Valkey."""
     from infra import compose
 
-    compose.down()
+    compose.down(settings)

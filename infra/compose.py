@@ -1,5 +1,6 @@
 """LocalStack and Valkey in Docker (docker-compose.localstack.yml)."""
 
+import os
 import shutil
 import subprocess
 
@@ -8,22 +9,22 @@ from infra.console import Failure, say, step
 from infra.settings import ROOT, Settings
 
 FILE = ROOT / "docker-compose.localstack.yml"
-PROJECT = "billing-localstack"  # its name in that file
+PROJECT, NETWORK = "billing-localstack", "billing"  # their names in that file
 NO_ENGINE = "Without Docker the platform runs embedded: make up"
 
 
 def up(settings: Settings) -> None:
     """Starts both and waits until they are healthy."""
-    _compose("up", "--detach", "--wait", "--wait-timeout", "180")
+    _compose("up", "--detach", "--wait", "--wait-timeout", "180", settings=settings)
     with step(f"LocalStack at {settings.endpoint}"):
         if not engine.answers(settings):
             raise Failure(f"It does not answer at {settings.endpoint}.", f"docker compose -f {FILE.name} logs")
     say("now: TARGET=localstack make demo")
 
 
-def down() -> None:
+def down(settings: Settings) -> None:
     """Stops both; LocalStack keeps nothing."""
-    _compose("down", "--volumes")
+    _compose("down", "--volumes", settings=settings)
 
 
 def running(port: int) -> bool:
@@ -35,7 +36,7 @@ def running(port: int) -> bool:
     return bool(subprocess.run(command, capture_output=True, check=False).stdout.strip())
 
 
-def _compose(*arguments: str) -> None:
+def _compose(*arguments: str, settings: Settings) -> None:
     if not shutil.which("docker"):
         raise Failure("LocalStack runs in Docker, and there is no docker command on PATH.", NO_ENGINE)
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
@@ -45,5 +46,6 @@ def _compose(*arguments: str) -> None:
     if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
         raise Failure("docker has no `compose` command.", "Install it: docker-compose-plugin (or -v2).")
     command = ["docker", "compose", "--file", str(FILE), *arguments]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+    ports = {"LOCALSTACK_PORT": str(settings.engine_port), "VALKEY_PORT": str(settings.cache_port)}
+    if subprocess.run(command, cwd=ROOT, env={**os.environ, **ports}, check=False).returncode:
         raise Failure("docker compose failed: see above.", f"docker compose -f {FILE.name} logs")

@@ -18,15 +18,20 @@ def run(base_url: str) -> None:
         raise Failure(f"seed: {error}", "What the functions say: make logs") from error
 
 
-def _sow(base_url: str) -> None:
+def demo_user(base_url: str) -> Client:
+    """The demo user, logged in; registered when new."""
     anyone = Client(base_url)
+    try:
+        anyone.register(EMAIL, PASSWORD, NAME)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+    return anyone.login(EMAIL, PASSWORD)
+
+
+def _sow(base_url: str) -> None:
     with step(f"user {EMAIL}"):
-        try:
-            anyone.register(EMAIL, PASSWORD, NAME)
-        except ApiError as error:
-            if error.status != 409:
-                raise
-        user = anyone.login(EMAIL, PASSWORD)
+        user = demo_user(base_url)
     linked = {account["provider_id"] for account in user.accounts()}
     for provider in user.providers():
         if provider["linkable"] and provider["provider_id"] not in linked:

@@ -15,7 +15,7 @@ TARGETS = dict(re.findall(r"^([a-z_-]+):[^#\n]*## (.+)$", MAKEFILE, re.MULTILINE
 WANTED = {
     *("demo", "up", "up_build", "down", "restart", "reset", "status", "url", "logs", "build", "deploy", "migrate"),
     *("rollback", "rotate-keys", "seed", "admin", "test", "test-unit", "test-integration", "lint", "format", "protos"),
-    *("docs", "bench", "invoke", "grpc", "protos-release", "localstack-up", "localstack-down"),
+    *("docs", "bench", "invoke", "start-api", "grpc", "protos-release", "localstack-up", "localstack-down"),
 }
 
 
