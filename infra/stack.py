@@ -11,7 +11,7 @@ from infra.settings import API_STAGE, Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef, StackTypeDef
     from mypy_boto3_lambda import LambdaClient
 
 
@@ -44,14 +44,15 @@ def outputs(settings: Settings) -> dict[str, str]:
 
 def resources(settings: Settings) -> dict[str, str]:
     """Logical id → physical id of everything in the stack."""
+    return {each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in summaries(settings)}
+
+
+def summaries(settings: Settings) -> "list[StackResourceSummaryTypeDef]":
+    """Everything in the stack, as CloudFormation lists it."""
     cloudformation: CloudFormationClient = client(settings, "cloudformation")
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=settings.stack_name)
     try:
-        return {
-            item["LogicalResourceId"]: item.get("PhysicalResourceId", "")
-            for page in pages
-            for item in page["StackResourceSummaries"]
-        }
+        return [each for page in pages for each in page["StackResourceSummaries"]]
     except ClientError as error:
         raise Failure(f"The stack {settings.stack_name} is not deployed.", "Deploy it with: make up") from error
 

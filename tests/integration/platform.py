@@ -79,6 +79,11 @@ class Platform:
 
         return await_value(call, 90, f"a free place for {function}")["payload"]
 
+    def environment(self, function: str) -> dict[str, str]:
+        """What the deployed function finds in its environment, of what the template sets."""
+        configuration = self._lambda.get_function_configuration(FunctionName=self.ids[function])
+        return configuration.get("Environment", {}).get("Variables", {})
+
     def publish(self, event: CloudEvent) -> None:
         """Puts an event on the bus the way the broker does."""
         self._sns.publish(
