@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from functions.bill_aggregation_service.file_store import S3Files
     from functions.bill_aggregation_service.import_table import ImportTable
     from functions.bill_aggregation_service.imports import Importer
+    from functions.bill_aggregation_service.live import LiveReader
     from functions.bill_aggregation_service.personal import PersonalData
     from functions.bill_aggregation_service.projection import Projection
     from functions.bill_aggregation_service.protection import HealthReports, Protection
@@ -154,7 +155,7 @@ class DeadLetterSettings:
 
 @cache
 def service() -> "Bills":
-    return reading(live_reads)
+    return reading(live_reader)
 
 
 def answers() -> "Answers":
@@ -192,6 +193,13 @@ def reading(live: "Callable[[], LiveReads]") -> "Bills":
         fresh_seconds=settings.source_fresh_seconds,
         due_soon_days=settings.due_soon_days,
     )
+
+
+@cache
+def live_reader() -> "LiveReader":
+    from functions.bill_aggregation_service.live import LiveReader
+
+    return LiveReader(table(), live_reads())
 
 
 @cache

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
-from functions.bill_aggregation_service.model import Link, LinkId, Outcome, Provider, ProviderId, UserId
+from functions.bill_aggregation_service.model import Link, LinkChoice, LinkId, Outcome, Provider, ProviderId, UserId
 from functions.bill_aggregation_service.refresh import LinkResult, OpenedAccount, Refreshed
 from functions.bill_aggregation_service.upsert import Attempt, MfaChallenge
 from functions.common.clock import rfc3339
@@ -35,12 +35,13 @@ class LiveReadsClient:
         """`stub` must have as much patience as a live read may take."""
         self._stub = stub
 
-    def refresh_links(
-        self, user_id: UserId, link_id: LinkId | None, provider_id: ProviderId | None, seconds: float
-    ) -> Sequence[LinkResult]:
-        request = bills_pb2.RefreshLinksRequest(user_id=user_id, provider_id=provider_id or "")
-        if link_id:
-            request.link_ids.append(link_id)
+    def refresh_links(self, user_id: UserId, choice: LinkChoice, seconds: float) -> Sequence[LinkResult]:
+        request = bills_pb2.RefreshLinksRequest(
+            user_id=user_id,
+            link_ids=sorted(choice.link_ids),
+            except_link_ids=sorted(choice.excluded),
+            provider_id=choice.provider_id or "",
+        )
         with invocation(correlation_id(), seconds, traceparent()):
             reply = self._stub.call("RefreshLinks", request, bills_pb2.RefreshLinksReply)
         return [

@@ -24,8 +24,8 @@ class UserGone(Exception):
 
 
 class LinkStore(Protocol):
-    def links(self, user_id: UserId) -> Sequence[Link]:
-        """Without those that are gone."""
+    def links(self, user_id: UserId, among: Collection[LinkId] = ()) -> Sequence[Link]:
+        """Without those that are gone. `among`: these at least, and not necessarily the others."""
         ...
 
     def link(self, user_id: UserId, link_id: LinkId) -> Link | None: ...

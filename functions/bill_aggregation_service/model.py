@@ -271,6 +271,20 @@ class Provider:
     """up, degraded or down, as the registry said last; empty: unknown."""
 
 
+@dataclass(frozen=True, slots=True)
+class LinkChoice:
+    """Which of a user's links to read: those named, or all but some."""
+
+    link_ids: frozenset[LinkId] = frozenset()
+    """Empty: all."""
+    excluded: frozenset[LinkId] = frozenset()
+    provider_id: ProviderId | None = None
+
+    def admits(self, link_id: LinkId, provider_id: ProviderId) -> bool:
+        named = link_id in self.link_ids if self.link_ids else link_id not in self.excluded
+        return named and self.provider_id in (None, provider_id)
+
+
 class By(StrEnum):
     """What sums are made by."""
 

@@ -23,6 +23,7 @@ from functions.bill_aggregation_service.keeping import LinkStore, keep, record_o
 from functions.bill_aggregation_service.model import (
     FetchedBill,
     Link,
+    LinkChoice,
     LinkId,
     Outcome,
     Provider,
@@ -160,19 +161,24 @@ class Refresher:
             raise NotFound("There is no such link.", code="link_not_found")
         return opened
 
-    def refresh_links(
-        self, user_id: UserId, link_ids: Collection[LinkId], provider_id: ProviderId | None, seconds: float
-    ) -> Sequence[LinkResult]:
-        """Those of the user's links (no `link_ids`: all; of `provider_id` only, if given), all at once. Answers after
-        `seconds` at the latest; a link that is not done by then goes on by itself."""
+    def refresh_links(self, user_id: UserId, choice: LinkChoice, seconds: float) -> Sequence[LinkResult]:
+        """Those of the user's links, all at once. Answers after `seconds` at the latest; a link that is not done by
+        then goes on by itself."""
         late_at = time.monotonic() + seconds
-        asked = {
-            link_id: provider
-            for link_id, provider in self._linked(user_id).items()
-            if (not link_ids or link_id in link_ids) and provider_id in (None, provider)
-        }
-        done = self._refresh_all(user_id, asked, late_at)
+        opened = self._named(user_id, choice.link_ids)
+        linked = {each: account.provider_id for each, account in opened.items()} or self._linked(user_id)
+        asked = {link_id: provider for link_id, provider in linked.items() if choice.admits(link_id, provider)}
+        done = self._refresh_all(user_id, asked, opened, late_at)
         return [LinkResult(link_id, provider, done[link_id]) for link_id, provider in asked.items()]
+
+    def _named(self, user_id: UserId, link_ids: Collection[LinkId]) -> Mapping[LinkId, OpenedAccount]:
+        """What opens all of these. Nothing when one of them does not open: whether it was unlinked, or cannot be read,
+        only the account service knows."""
+        try:
+            opened = self.credentials.open(user_id, link_ids) if link_ids else {}
+        except AppError:
+            return {}
+        return opened if len(opened) == len(link_ids) else {}
 
     def _linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]:
         """As the account service says; while it is down, as the own records do."""
@@ -182,12 +188,14 @@ class Refresher:
             log.warning("links_unavailable", extra=logs.fields(code=error.code))
             return {link.link_id: link.provider_id for link in self.store.links(user_id)}
 
-    def _refresh_all(self, user_id: UserId, link_ids: Collection[LinkId], late_at: float) -> Mapping[LinkId, Refreshed]:
+    def _refresh_all(
+        self, user_id: UserId, link_ids: Collection[LinkId], named: Mapping[LinkId, OpenedAccount], late_at: float
+    ) -> Mapping[LinkId, Refreshed]:
         if not link_ids:
             return {}
         try:
-            opened = self.credentials.open(user_id, link_ids)
-            known = {link.link_id: link for link in self.store.links(user_id)}
+            opened = named or self.credentials.open(user_id, link_ids)
+            known = {link.link_id: link for link in self.store.links(user_id, link_ids)}
         except AppError as error:
             log.warning("links_not_opened", extra=logs.fields(code=error.code))
             return dict.fromkeys(link_ids, _failed(error))
@@ -196,6 +204,7 @@ class Refresher:
         futures: dict[LinkId, Future[Refreshed]] = {
             link_id: pool.submit(contextvars.copy_context().run, self._refresh, seen[link_id], account)
             for link_id, account in opened.items()
+            if link_id in link_ids
         }
         wait(futures.values(), timeout=max(0.0, late_at - time.monotonic()))
         pool.shutdown(wait=False, cancel_futures=True)

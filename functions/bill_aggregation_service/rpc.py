@@ -8,7 +8,7 @@ from functions.bill_aggregation_service import bootstrap
 from functions.bill_aggregation_service.adapters.documents import MEDIA_TYPE
 from functions.bill_aggregation_service.answers import Question
 from functions.bill_aggregation_service.documents import Documents
-from functions.bill_aggregation_service.model import LinkId, Outcome, ProviderId, UserId
+from functions.bill_aggregation_service.model import LinkChoice, LinkId, Outcome, ProviderId, UserId
 from functions.bill_aggregation_service.personal import PersonalData
 from functions.bill_aggregation_service.projection import Projection
 from functions.bill_aggregation_service.refresh import Refreshed, Refresher
@@ -69,12 +69,13 @@ class BillsServicer:
 
     def RefreshLinks(self, request: RefreshLinksRequest, context: RpcContext) -> RefreshLinksReply:
         _named(user_id=request.user_id)
-        results = self._refresher.refresh_links(
-            UserId(request.user_id),
+        choice = LinkChoice(
             frozenset(map(LinkId, request.link_ids)),
+            frozenset(map(LinkId, request.except_link_ids)),
             ProviderId(request.provider_id) if request.provider_id else None,
-            max(0.0, context.time_remaining() - REPLY_SECONDS),
         )
+        seconds = max(0.0, context.time_remaining() - REPLY_SECONDS)
+        results = self._refresher.refresh_links(UserId(request.user_id), choice, seconds)
         items = (
             RefreshedLink(link_id=one.link_id, provider_id=one.provider_id, result=_reply(one.refreshed))
             for one in results

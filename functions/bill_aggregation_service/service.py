@@ -1,6 +1,5 @@
 """Use cases on what is kept: listing bills, one bill with its versions, sums, and the user's marks of payment."""
 
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,21 +18,16 @@ from functions.bill_aggregation_service.model import (
     Criteria,
     Link,
     LinkId,
-    Outcome,
-    ProviderId,
     UserId,
 )
-from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache, LinkResult, Refreshed
+from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache, LinkResult
 from functions.bill_aggregation_service.rules import zone_of
 from functions.bill_aggregation_service.summary import Sum, a_year_until, summed
-from functions.common import logs
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
 from functions.common.cursor import SignedCursors
-from functions.common.errors import AppError, FieldError, InvalidInput, Unavailable
+from functions.common.errors import FieldError, InvalidInput, Unavailable
 from functions.common.outbox import Outbox, Pending
-
-log = logging.getLogger(__name__)
 
 LIVE_SECONDS = 25.0
 ANSWER_SECONDS = 2.0
@@ -47,8 +41,6 @@ Said = Mapping[str, date | int | str | None]
 
 
 class BillStore(Protocol):
-    def links(self, user_id: UserId) -> Sequence[Link]: ...
-
     def link(self, user_id: UserId, link_id: LinkId) -> Link | None: ...
 
     def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
@@ -69,10 +61,9 @@ class BillStore(Protocol):
 class LiveReads(Protocol):
     """What asks the utilities: another function, since the one that faces the internet may not (ADR 11)."""
 
-    def refresh_links(
-        self, user_id: UserId, link_id: LinkId | None, provider_id: ProviderId | None, seconds: float
-    ) -> Sequence[LinkResult]:
-        """All of the user's links, or those asked for. Answers within `seconds`, or raises DeadlineExceeded."""
+    def read_live(self, user_id: UserId, criteria: Criteria, seconds: float) -> Mapping[LinkId, LinkResult]:
+        """How reading the links that were asked for ended: each of them that is known, whatever failed. Answers within
+        `seconds`."""
         ...
 
 
@@ -111,7 +102,7 @@ class Bills:
     def list_bills(self, user_id: UserId, criteria: Criteria, *, refresh: bool = False) -> BillPage:
         """With `refresh`, asks the utilities first; one that fails costs its own row in `sources` only."""
         criteria = replace(criteria, after=self._position(user_id, criteria.cursor))
-        live = self._read_live(user_id, criteria) if refresh else {}
+        live = self.live().read_live(user_id, criteria, _seconds_to_read()) if refresh else {}
         reader = self._reader()
         # A link that was read for the first time and is not done has no record yet.
         links = {
@@ -210,17 +201,6 @@ class Bills:
             raise InvalidInput.of(FieldError("cursor", "invalid", "This is no cursor that this list gave out."))
         return position
 
-    def _read_live(self, user_id: UserId, criteria: Criteria) -> Mapping[LinkId, LinkResult]:
-        """How reading the links that were asked for ended, within the time that is left."""
-        seconds = max(0.0, min(LIVE_SECONDS, remaining_seconds() - ANSWER_SECONDS))
-        try:
-            results = self.live().refresh_links(user_id, criteria.link_id, criteria.provider_id, seconds)
-        except AppError as error:
-            log.warning("live_read_failed", extra=logs.fields(code=error.code))
-            failed = Refreshed(Outcome.FAILED, error.code, retryable=True)
-            results = [
-                LinkResult(link.link_id, link.provider_id, failed)
-                for link in self.store.links(user_id)
-                if criteria.admits(link.link_id, link.provider_id)
-            ]
-        return {result.link_id: result for result in results}
+
+def _seconds_to_read() -> float:
+    return max(0.0, min(LIVE_SECONDS, remaining_seconds() - ANSWER_SECONDS))

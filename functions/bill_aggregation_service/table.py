@@ -35,7 +35,7 @@ from functions.bill_aggregation_service.item_table import (
     waiting_of,
 )
 from functions.bill_aggregation_service.keeping import LinkMoved, UserGone
-from functions.bill_aggregation_service.model import Bill, BillKey, Criteria, Link, LinkId, UserId
+from functions.bill_aggregation_service.model import Bill, BillKey, Criteria, Link, LinkId, ProviderId, UserId
 from functions.bill_aggregation_service.upsert import Change
 from functions.bill_aggregation_service.user_table import UserRows
 from functions.bill_aggregation_service.writing_table import chunks, edition_is, moved, numbered, still
@@ -49,6 +49,8 @@ AFTER_ALL = "~"
 OUTBOX_GRACE = timedelta(seconds=60)
 """As long as the writer itself is given to send its events."""
 PAGE_MARGIN = 25
+LINKS_PAGE = 100
+ALL_LINKS = Item.sort_key.startswith("l#")
 FILTERED_PAGE = 250
 """Rows per query where a filter leaves some out."""
 
@@ -63,9 +65,18 @@ class BillTable(UserRows):
             except DoesNotExist:
                 return None
 
-    def links(self, user_id: UserId) -> Sequence[Link]:
+    def links(self, user_id: UserId, among: Collection[LinkId] = ()) -> Sequence[Link]:
+        """Those between the first and the last of `among`, which one read finds without reading all."""
+        where = Item.sort_key.between(f"l#{min(among)}", f"l#{max(among)}") if among else ALL_LINKS
         with translated():
-            return [link_of(item) for item in self._descending(user_id, Item.sort_key.startswith("l#"), 100)]
+            return [link_of(item) for item in self._descending(user_id, where, LINKS_PAGE)]
+
+    def linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]:
+        with translated():
+            found = self._items.by_due.query(
+                user_id, ALL_LINKS, consistent_read=True, attributes_to_get=["user_id", "sk", "provider_id"]
+            )
+            return {LinkId(item.sk.removeprefix(LINKS)): ProviderId(item.provider_id) for item in found}
 
     # --- bills ---
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from functions.contracts.rpc import common_pb2 as functions_dot_contracts_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#functions/contracts/rpc/bills.proto\x12\x10\x62illing.bills.v1\x1a$functions/contracts/rpc/common.proto\"6\n\x12RefreshLinkRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\"\x7f\n\x10RefreshLinkReply\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x12\n\nerror_code\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x05\x12\x0f\n\x07updated\x18\x05 \x01(\x05\x12\x11\n\tunchanged\x18\x06 \x01(\x05\"M\n\x13RefreshLinksRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08link_ids\x18\x02 \x03(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\"C\n\x11RefreshLinksReply\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.billing.bills.v1.RefreshedLink\"i\n\rRefreshedLink\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\x12\x32\n\x06result\x18\x03 \x01(\x0b\x32\".billing.bills.v1.RefreshLinkReply\"S\n\x12RenewAnswerRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\"3\n\x10RenewAnswerReply\x12\x0c\n\x04kept\x18\x01 \x01(\x08\x12\x11\n\trequested\x18\x02 \x01(\x05\"8\n\x14\x46\x65tchDocumentRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62ill_id\x18\x02 \x01(\t\";\n\x12\x46\x65tchDocumentReply\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\"\x82\x01\n\x12ProjectLinkRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x15\n\rstatus_detail\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x05\"#\n\x10ProjectLinkReply\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x08\x32\xd5\x05\n\x05\x42ills\x12W\n\x0bRefreshLink\x12$.billing.bills.v1.RefreshLinkRequest\x1a\".billing.bills.v1.RefreshLinkReply\x12Z\n\x0cRefreshLinks\x12%.billing.bills.v1.RefreshLinksRequest\x1a#.billing.bills.v1.RefreshLinksReply\x12W\n\x0bRenewAnswer\x12$.billing.bills.v1.RenewAnswerRequest\x1a\".billing.bills.v1.RenewAnswerReply\x12]\n\rFetchDocument\x12&.billing.bills.v1.FetchDocumentRequest\x1a$.billing.bills.v1.FetchDocumentReply\x12W\n\x0bProjectLink\x12$.billing.bills.v1.ProjectLinkRequest\x1a\".billing.bills.v1.ProjectLinkReply\x12Y\n\x0b\x46lushOutbox\x12%.billing.common.v1.FlushOutboxRequest\x1a#.billing.common.v1.FlushOutboxReply\x12V\n\nExportUser\x12$.billing.common.v1.ExportUserRequest\x1a\".billing.common.v1.ExportUserReply\x12S\n\tPurgeUser\x12#.billing.common.v1.PurgeUserRequest\x1a!.billing.common.v1.PurgeUserReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#functions/contracts/rpc/bills.proto\x12\x10\x62illing.bills.v1\x1a$functions/contracts/rpc/common.proto\"6\n\x12RefreshLinkRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\"\x7f\n\x10RefreshLinkReply\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x12\n\nerror_code\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x05\x12\x0f\n\x07updated\x18\x05 \x01(\x05\x12\x11\n\tunchanged\x18\x06 \x01(\x05\"f\n\x13RefreshLinksRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08link_ids\x18\x02 \x03(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\x12\x17\n\x0f\x65xcept_link_ids\x18\x04 \x03(\t\"C\n\x11RefreshLinksReply\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.billing.bills.v1.RefreshedLink\"i\n\rRefreshedLink\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\x12\x32\n\x06result\x18\x03 \x01(\x0b\x32\".billing.bills.v1.RefreshLinkReply\"S\n\x12RenewAnswerRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\"3\n\x10RenewAnswerReply\x12\x0c\n\x04kept\x18\x01 \x01(\x08\x12\x11\n\trequested\x18\x02 \x01(\x05\"8\n\x14\x46\x65tchDocumentRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62ill_id\x18\x02 \x01(\t\";\n\x12\x46\x65tchDocumentReply\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\"\x82\x01\n\x12ProjectLinkRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x15\n\rstatus_detail\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x05\"#\n\x10ProjectLinkReply\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x08\x32\xd5\x05\n\x05\x42ills\x12W\n\x0bRefreshLink\x12$.billing.bills.v1.RefreshLinkRequest\x1a\".billing.bills.v1.RefreshLinkReply\x12Z\n\x0cRefreshLinks\x12%.billing.bills.v1.RefreshLinksRequest\x1a#.billing.bills.v1.RefreshLinksReply\x12W\n\x0bRenewAnswer\x12$.billing.bills.v1.RenewAnswerRequest\x1a\".billing.bills.v1.RenewAnswerReply\x12]\n\rFetchDocument\x12&.billing.bills.v1.FetchDocumentRequest\x1a$.billing.bills.v1.FetchDocumentReply\x12W\n\x0bProjectLink\x12$.billing.bills.v1.ProjectLinkRequest\x1a\".billing.bills.v1.ProjectLinkReply\x12Y\n\x0b\x46lushOutbox\x12%.billing.common.v1.FlushOutboxRequest\x1a#.billing.common.v1.FlushOutboxReply\x12V\n\nExportUser\x12$.billing.common.v1.ExportUserRequest\x1a\".billing.common.v1.ExportUserReply\x12S\n\tPurgeUser\x12#.billing.common.v1.PurgeUserRequest\x1a!.billing.common.v1.PurgeUserReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,23 +37,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFRESHLINKREPLY']._serialized_start=151
   _globals['_REFRESHLINKREPLY']._serialized_end=278
   _globals['_REFRESHLINKSREQUEST']._serialized_start=280
-  _globals['_REFRESHLINKSREQUEST']._serialized_end=357
-  _globals['_REFRESHLINKSREPLY']._serialized_start=359
-  _globals['_REFRESHLINKSREPLY']._serialized_end=426
-  _globals['_REFRESHEDLINK']._serialized_start=428
-  _globals['_REFRESHEDLINK']._serialized_end=533
-  _globals['_RENEWANSWERREQUEST']._serialized_start=535
-  _globals['_RENEWANSWERREQUEST']._serialized_end=618
-  _globals['_RENEWANSWERREPLY']._serialized_start=620
-  _globals['_RENEWANSWERREPLY']._serialized_end=671
-  _globals['_FETCHDOCUMENTREQUEST']._serialized_start=673
-  _globals['_FETCHDOCUMENTREQUEST']._serialized_end=729
-  _globals['_FETCHDOCUMENTREPLY']._serialized_start=731
-  _globals['_FETCHDOCUMENTREPLY']._serialized_end=790
-  _globals['_PROJECTLINKREQUEST']._serialized_start=793
-  _globals['_PROJECTLINKREQUEST']._serialized_end=923
-  _globals['_PROJECTLINKREPLY']._serialized_start=925
-  _globals['_PROJECTLINKREPLY']._serialized_end=960
-  _globals['_BILLS']._serialized_start=963
-  _globals['_BILLS']._serialized_end=1688
+  _globals['_REFRESHLINKSREQUEST']._serialized_end=382
+  _globals['_REFRESHLINKSREPLY']._serialized_start=384
+  _globals['_REFRESHLINKSREPLY']._serialized_end=451
+  _globals['_REFRESHEDLINK']._serialized_start=453
+  _globals['_REFRESHEDLINK']._serialized_end=558
+  _globals['_RENEWANSWERREQUEST']._serialized_start=560
+  _globals['_RENEWANSWERREQUEST']._serialized_end=643
+  _globals['_RENEWANSWERREPLY']._serialized_start=645
+  _globals['_RENEWANSWERREPLY']._serialized_end=696
+  _globals['_FETCHDOCUMENTREQUEST']._serialized_start=698
+  _globals['_FETCHDOCUMENTREQUEST']._serialized_end=754
+  _globals['_FETCHDOCUMENTREPLY']._serialized_start=756
+  _globals['_FETCHDOCUMENTREPLY']._serialized_end=815
+  _globals['_PROJECTLINKREQUEST']._serialized_start=818
+  _globals['_PROJECTLINKREQUEST']._serialized_end=948
+  _globals['_PROJECTLINKREPLY']._serialized_start=950
+  _globals['_PROJECTLINKREPLY']._serialized_end=985
+  _globals['_BILLS']._serialized_start=988
+  _globals['_BILLS']._serialized_end=1713
 # @@protoc_insertion_point(module_scope)

@@ -83,6 +83,7 @@ class RefreshLinksRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     LINK_IDS_FIELD_NUMBER: _builtins.int
     PROVIDER_ID_FIELD_NUMBER: _builtins.int
+    EXCEPT_LINK_IDS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     provider_id: _builtins.str
     """Optional: only links at this provider."""
@@ -90,16 +91,21 @@ class RefreshLinksRequest(_message.Message):
     def link_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Empty means all that the user has linked. What is none of theirs is left out of the reply."""
 
+    @_builtins.property
+    def except_link_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Left out, where link_ids is empty: other calls read these."""
+
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         link_ids: _abc.Iterable[_builtins.str] | None = ...,
         provider_id: _builtins.str = ...,
+        except_link_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_ids", b"link_ids", "provider_id", b"provider_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["except_link_ids", b"except_link_ids", "link_ids", b"link_ids", "provider_id", b"provider_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -57,7 +57,7 @@ class Rows:
             end = min(end, bisect.bisect_left(order, (after["sort_key"]["S"], after["sk"]["S"])))
         first = max(start, end - asked.get("Limit", 10_000))
         found = [self.items[user, sk] for _, sk in reversed(order[first:end])]
-        passed = [item for item in found if _passes(item, asked)]
+        passed = [_shown(item, asked) for item in found if _passes(item, asked)]
         answer: dict[str, Any] = {"Items": passed, "Count": len(passed), "ScannedCount": len(found)}
         if first > start:
             answer["LastEvaluatedKey"] = {name: found[-1][name] for name in ("user_id", "sk", "sort_key")}
@@ -71,6 +71,14 @@ def _passes(item: Item, asked: Mapping[str, Any]) -> bool:
     name, value = re.findall(r"[#:]\d+", asked["FilterExpression"])
     wanted: dict[str, Any] = asked["ExpressionAttributeValues"][value]
     return item.get(asked["ExpressionAttributeNames"][name]) == wanted
+
+
+def _shown(item: Item, asked: Mapping[str, Any]) -> Item:
+    """A projection names attributes by places."""
+    if "ProjectionExpression" not in asked:
+        return item
+    names = [asked["ExpressionAttributeNames"][place] for place in asked["ProjectionExpression"].split(", ")]
+    return {name: item[name] for name in names if name in item}
 
 
 def _holds(known: Item | None, condition: str, values: Mapping[str, dict[str, Any]]) -> bool:

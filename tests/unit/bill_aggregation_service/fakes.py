@@ -11,6 +11,7 @@ from functions.bill_aggregation_service.answers import Answers
 from functions.bill_aggregation_service.clients import LiveReadsClient
 from functions.bill_aggregation_service.documents import Documents, Present
 from functions.bill_aggregation_service.keeping import LinkMoved
+from functions.bill_aggregation_service.live import LiveReader
 from functions.bill_aggregation_service.model import (
     Bill,
     BillContent,
@@ -130,7 +131,10 @@ class FakeStore:
     def link(self, user_id: UserId, link_id: LinkId) -> Link | None:
         return self.rows.get((user_id, link_id))
 
-    def links(self, user_id: UserId) -> Sequence[Link]:
+    def linked(self, user_id: UserId) -> Mapping[LinkId, ProviderId]:
+        return {link.link_id: link.provider_id for link in self.links(user_id)}
+
+    def links(self, user_id: UserId, among: Collection[LinkId] = ()) -> Sequence[Link]:
         return [link for (owner, _), link in self.rows.items() if owner == user_id and not link.gone]
 
     def bills(self, user_id: UserId, keys: Collection[BillKey]) -> Mapping[BillKey, Bill]:
@@ -306,7 +310,7 @@ class World:
             clock=self.clock,
             cursors=self.cursors,
             outbox=lambda: self.outbox,
-            live=lambda: LiveReadsClient(self.rpc),
+            live=lambda: LiveReader(self.store, LiveReadsClient(self.rpc)),
             soft=timedelta(minutes=5),
             hard=timedelta(hours=1),
             fresh_seconds=21_600,

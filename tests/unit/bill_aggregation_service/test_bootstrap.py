@@ -28,6 +28,7 @@ OF_BILL_RPC = {
 }
 BUILDERS = (
     bootstrap.service,
+    bootstrap.live_reader,
     bootstrap.live_reads,
     bootstrap.renewals,
     bootstrap.renewal,
@@ -66,7 +67,8 @@ def test_builds_the_servicer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_builds_what_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, OF_BILL_API)
 
-    assert bootstrap.service().live() is bootstrap.live_reads()
+    assert bootstrap.service().live() is bootstrap.live_reader()
+    assert bootstrap.live_reader().reads is bootstrap.live_reads()
     assert bootstrap.service().outbox() is bootstrap.outbox()
 
 

@@ -22,11 +22,12 @@ from functions.bill_aggregation_service.model import (
     FetchedBill,
     Freshness,
     Link,
+    LinkChoice,
     LinkId,
     Outcome,
     ProviderId,
 )
-from functions.bill_aggregation_service.refresh import Refreshed
+from functions.bill_aggregation_service.refresh import LinkResult, Refreshed
 from functions.bill_aggregation_service.upsert import MfaChallenge
 from functions.common.context import invocation
 from functions.common.errors import NotFound, Unavailable
@@ -212,7 +213,7 @@ def test_a_late_failure_does_not_hide_a_newer_success(world: World) -> None:
 
 
 def all_at_once(world: World, seconds: float = 5.0) -> dict[LinkId, Refreshed]:
-    return {one.link_id: one.refreshed for one in world.refresher.refresh_links(USER, (), None, seconds)}
+    return {one.link_id: one.refreshed for one in world.refresher.refresh_links(USER, LinkChoice(), seconds)}
 
 
 class TestFirstAttempt:
@@ -365,12 +366,12 @@ class TestAllAtOnce:
         assert done == {LINK: Refreshed(Outcome.FAILED, "unavailable", retryable=True)}
 
     def test_without_their_records_every_link_says_so(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        def down(_: object) -> Sequence[Link]:
+        def down(*_: object) -> Sequence[Link]:
             raise Unavailable("The table did not answer.")
 
         monkeypatch.setattr(world.store, "links", down)
 
-        (result,) = world.refresher.refresh_links(USER, [], None, 20.0)
+        (result,) = world.refresher.refresh_links(USER, LinkChoice(), 20.0)
 
         assert (result.refreshed.outcome, result.refreshed.error_code) == (Outcome.FAILED, "unavailable")
         assert world.accesses == [], "no utility is asked for what could not be written"
@@ -380,10 +381,10 @@ class TestAllAtOnce:
     ) -> None:
         world.services.accounts = {LINK: PROVIDER.provider_id, OTHER_LINK: PROVIDER.provider_id}
         world.answers = [lambda _: [fetched("1")]]
-        world.refresher.refresh_links(USER, [], None, 20.0)
+        world.refresher.refresh_links(USER, LinkChoice(), 20.0)
         monkeypatch.setattr(world.store, "link", lambda *_: pytest.fail("one was read by itself"))
 
-        results = world.refresher.refresh_links(USER, [], None, 20.0)
+        results = world.refresher.refresh_links(USER, LinkChoice(), 20.0)
 
         assert [result.refreshed for result in results] == [Refreshed(Outcome.SUCCESS, unchanged=1)] * 2
 
@@ -414,13 +415,48 @@ class TestAllAtOnce:
         world.services.providers[GAS] = replace(PROVIDER, provider_id=GAS)
 
         def read(*link_ids: LinkId, provider_id: ProviderId | None = None) -> list[tuple[LinkId, ProviderId]]:
-            done = world.refresher.refresh_links(USER, link_ids, provider_id, 5.0)
+            choice = LinkChoice(frozenset(link_ids), provider_id=provider_id)
+            done = world.refresher.refresh_links(USER, choice, 5.0)
             return [(one.link_id, one.provider_id) for one in done]
 
         assert read() == [(LINK, PROVIDER.provider_id), (OTHER_LINK, GAS)]
         assert read(LINK) == read(provider_id=PROVIDER.provider_id) == [(LINK, PROVIDER.provider_id)]
         assert read(OTHER_LINK, provider_id=GAS) == [(OTHER_LINK, GAS)]
         assert read(LINK, provider_id=GAS) == read(LinkId("lnk_of_somebody_else")) == []
+
+    def test_all_but_those_that_others_read(self, world: World) -> None:
+        world.answers = [[]]
+        world.services.accounts[OTHER_LINK] = PROVIDER.provider_id
+
+        (done,) = world.refresher.refresh_links(USER, LinkChoice(excluded=frozenset([OTHER_LINK])), 5.0)
+
+        assert done.link_id == LINK
+
+    def test_those_that_are_named_and_open_need_nobody_else_to_know_them(self, world: World) -> None:
+        world.answers = [[fetched()]]
+        world.services.broken["linked"] = Unavailable("down")
+
+        (done,) = world.refresher.refresh_links(USER, LinkChoice(frozenset([LINK])), 5.0)
+
+        assert done == LinkResult(LINK, PROVIDER.provider_id, Refreshed(Outcome.SUCCESS, created=1))
+
+    def test_of_those_named_one_that_does_not_open_costs_its_own_row(self, world: World) -> None:
+        """Whether it was unlinked, the account service knows."""
+        world.answers = [[fetched()]]
+        world.services.accounts[OTHER_LINK] = PROVIDER.provider_id
+        world.services.vanished = {OTHER_LINK}
+        unlinked = LinkId("lnk_01JD3N8Z6W3V9K4T7Q2M5XBRPE")
+
+        done = world.refresher.refresh_links(USER, LinkChoice(frozenset([LINK, OTHER_LINK, unlinked])), 5.0)
+
+        assert {one.link_id: one.refreshed.error_code for one in done} == {LINK: "", OTHER_LINK: "link_not_found"}
+
+    def test_of_those_named_each_says_that_none_opens(self, world: World) -> None:
+        world.services.broken["open"] = Unavailable("down")
+
+        (done,) = world.refresher.refresh_links(USER, LinkChoice(frozenset([LINK])), 5.0)
+
+        assert done.refreshed == Refreshed(Outcome.FAILED, "unavailable", retryable=True)
 
     def test_while_nobody_knows_the_links_the_own_records_do(self, world: World) -> None:
         world.answers = [[]]

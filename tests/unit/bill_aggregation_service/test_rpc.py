@@ -62,12 +62,14 @@ def test_refresh_links(world: World, bills: Stub) -> None:
 
     done = bills.call("RefreshLinks", RefreshLinksRequest(user_id=USER), RefreshLinksReply)
     one = bills.call("RefreshLinks", RefreshLinksRequest(user_id=USER, link_ids=[LINK]), RefreshLinksReply)
+    others = bills.call("RefreshLinks", RefreshLinksRequest(user_id=USER, except_link_ids=[LINK]), RefreshLinksReply)
     none = bills.call("RefreshLinks", RefreshLinksRequest(user_id=USER, provider_id="prv_x"), RefreshLinksReply)
 
     assert {item.link_id for item in done.items} == {LINK, OTHER_LINK}
     assert sorted(item.result.outcome for item in done.items) == ["action_required", "fresh"]
     assert sorted(item.result.created for item in done.items) == [0, 2]
     assert [item.link_id for item in one.items] == [LINK]
+    assert [item.link_id for item in others.items] == [OTHER_LINK]
     assert list(none.items) == []
     with pytest.raises(InvalidInput):
         bills.call("RefreshLinks", RefreshLinksRequest(), RefreshLinksReply)

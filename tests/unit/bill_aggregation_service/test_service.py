@@ -1,6 +1,6 @@
 """Listing bills and following links."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,7 +10,17 @@ from functions.bill_aggregation_service import rpc
 from functions.bill_aggregation_service.adapters.base import Access, BadCredentials, ProviderDown
 from functions.bill_aggregation_service.clients import LiveReadsClient
 from functions.bill_aggregation_service.listing import FILES, BillPage, Lifetime, SourceError
-from functions.bill_aggregation_service.model import Criteria, FetchedBill, Freshness, Outcome, ProviderId, Status
+from functions.bill_aggregation_service.live import LiveReader
+from functions.bill_aggregation_service.model import (
+    Criteria,
+    FetchedBill,
+    Freshness,
+    LinkId,
+    Outcome,
+    ProviderId,
+    Status,
+    UserId,
+)
 from functions.bill_aggregation_service.refresh import LinkResult
 from functions.common.context import invocation
 from functions.common.errors import Unavailable
@@ -259,7 +269,7 @@ class TestLive:
         channel = LoopbackChannel(rpc.handler)
         channel.down = True
         live = LiveReadsClient(Stub(rpc.BILLS, channel))
-        bills = replace(settled.bills, live=lambda: live)
+        bills = replace(settled.bills, live=lambda: LiveReader(settled.store, live))
 
         page = bills.list_bills(USER, Criteria(provider_id=PROVIDER.provider_id), refresh=True)
 
@@ -273,9 +283,9 @@ class TestLive:
         given: list[float] = []
 
         class Patience:
-            def refresh_links(self, *asked: object) -> Sequence[LinkResult]:
-                given.append(asked[-1])  # type: ignore[arg-type]  # the seconds
-                return []
+            def read_live(self, user_id: UserId, criteria: Criteria, seconds: float) -> Mapping[LinkId, LinkResult]:
+                given.append(seconds)
+                return {}
 
         bills = replace(settled.bills, live=Patience)
         bills.list_bills(USER, Criteria(), refresh=True)

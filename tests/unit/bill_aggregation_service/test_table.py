@@ -232,6 +232,25 @@ def test_lists_come_newest_first_after_all_links(table: BillTable) -> None:
     assert {link.link_id for link in table.links(USER)} == {LINK, OTHER_LINK}
 
 
+def test_which_links_there_are_costs_one_query(table: BillTable, calls: list[str]) -> None:
+    refresh(table)
+    refresh(table, link_id=OTHER_LINK)
+    calls.clear()
+
+    assert table.linked(USER) == {LINK: PROVIDER.provider_id, OTHER_LINK: PROVIDER.provider_id}
+    assert calls == ["Query"]
+
+
+def test_some_links_are_read_without_the_others(table: BillTable, calls: list[str]) -> None:
+    refresh(table)
+    refresh(table, link_id=OTHER_LINK)
+    calls.clear()
+
+    assert [link.link_id for link in table.links(USER, [OTHER_LINK])] == [OTHER_LINK]
+    assert {link.link_id for link in table.links(USER, [OTHER_LINK, LINK])} == {LINK, OTHER_LINK}
+    assert calls == ["Query", "Query"]
+
+
 def test_bounds_and_positions(table: BillTable) -> None:
     refresh(table, *monthly(5))
     third = next(
