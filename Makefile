@@ -51,6 +51,8 @@ dlq: $(READY) ## list the messages that the workers gave up, with their reasons 
 	@$(INFRA) dlq
 redrive: $(READY) ## give them back to their queue, once what was wrong is mended (QUEUE=RefreshQueue LIMIT=10)
 	@$(INFRA) redrive
+restore: $(READY) ## what a table has lost, from a copy of how it was (TABLE=BillsTable AT=2026-01-31T12:00:00Z, then FROM=… APPLY=1)
+	@$(INFRA) restore
 invoke: $(READY) ## run a function in a container by sam local invoke (FN=BillApi EVENT=… TOKEN=…; FN=all: every payload)
 	@$(INFRA) invoke
 start-api: $(READY) ## serve the API's functions in containers by sam local start-api (PORT=3000), until Ctrl-C
@@ -77,6 +79,10 @@ docs: $(READY) ## generate the reference documents
 	@$(INFRA) docs
 bench: $(READY) ## artefact sizes, cold starts and the other budgets
 	@$(INFRA) bench
+measure: $(READY) ## what the main flows ask of AWS and how long they take, into docs/measurements.json
+	@$(INFRA) measure
+cost: $(READY) ## what the platform costs on AWS, of what was measured (FACTOR=2 milliseconds on Lambda for one here)
+	@$(INFRA) cost
 simulate: $(READY) ## a virtual day of many links: load, lag, calls of utilities, a plot (LINKS=1000000 PER_MINUTE=6000)
 	@$(INFRA) simulate
 lock: $(READY) ## resolve requirements/*.in into pinned, hashed *.txt (UPGRADE=1 for newer versions)

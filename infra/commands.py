@@ -114,6 +114,37 @@ def redrive(settings: Settings, queue: str, limit: int) -> None:
 
 
 @main.command()
+@click.option("--table", envvar="TABLE", default="", help="Logical id of the table.")
+@click.option("--at", envvar="AT", default="", help="As it was then: 2026-01-31T12:00:00Z.")
+@click.option("--from", "copy", envvar="FROM", default="", help="A copy that this command has made before.")
+@click.option("--apply", envvar="APPLY", is_flag=True, help="Write what comes back.")
+@click.pass_obj
+def restore(settings: Settings, table: str, at: str, copy: str, *, apply: bool) -> None:
+    """Bring back what a table has lost, from a copy of how it was."""
+    from infra import restore as restoring
+
+    restoring.run(settings, table, at, copy, apply=apply)
+
+
+@main.command()
+@click.pass_obj
+def measure(settings: Settings) -> None:
+    """Count and time what the main flows ask of AWS, for `cost`."""
+    from infra import measure as measuring
+
+    measuring.run(settings)
+
+
+@main.command()
+@click.option("--factor", envvar="FACTOR", default=2.0, show_default=True, help="Milliseconds on Lambda for one here.")
+def cost(factor: float) -> None:
+    """What the platform costs on AWS, of what was measured."""
+    from infra import cost_tables
+
+    cost_tables.run(factor)
+
+
+@main.command()
 @click.option("--links", envvar="LINKS", default=1_000_000, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--per-minute", envvar="PER_MINUTE", default=6000, show_default=True, type=click.IntRange(min=1),
