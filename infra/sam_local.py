@@ -53,15 +53,20 @@ class Local:
 
 def prepare(settings: Settings, name: str, functions: Sequence[str], *, routes: bool = False) -> Local:
     """Builds the functions into a folder `name` of their own, with their routes if asked for. Raises Failure."""
-    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        raise Failure("sam local runs functions in containers, and no Docker engine answers.", "Start Docker.")
+    _require_docker()
     variables = {function: _variables(settings, function) for function in functions}
     FOLDER.mkdir(parents=True, exist_ok=True)
     env_file, source = FOLDER / f"{name}.env.json", FOLDER / f"{name}.template.json"
-    env_file.touch(mode=0o600)  # some values are secrets
+    env_file.touch()
+    env_file.chmod(0o600)  # some values are secrets
     env_file.write_text(json.dumps(variables, indent=1))
     source.write_text(json.dumps(_template(variables, routes=routes), indent=1))
     return Local(settings, _build(settings, name, source), env_file)
+
+
+def _require_docker() -> None:
+    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        raise Failure("sam local runs functions in containers, and no Docker engine answers.", "Start Docker.")
 
 
 def _build(settings: Settings, name: str, source: Path) -> Path:
