@@ -6,7 +6,7 @@ from functions.account_linking_service.items_table import CODE, FIRST, LAST, Lin
 from functions.account_linking_service.model import HeldLink, UserId
 from functions.common.clock import Clock
 from functions.common.personal import GONE, GONE_LIFETIME
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import bind, translated, updated
 
 
 class UserLinkTable:
@@ -25,11 +25,8 @@ class UserLinkTable:
     def mark_gone(self, user_id: UserId) -> None:
         mark = self._links(user_id, GONE)
         ends = self._clock.now() + GONE_LIFETIME
-        try:
-            with translated():
-                mark.update([LinkItem.expires_at.set(ends)], condition=LinkItem.link_id.does_not_exist())
-        except ConditionFailed:
-            return  # marked by a run before
+        # unless a run before has marked it
+        updated(mark, [LinkItem.expires_at.set(ends)], LinkItem.link_id.does_not_exist())
 
     def delete(self, user_id: UserId, limit: int) -> int:
         with translated():

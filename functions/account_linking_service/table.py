@@ -25,7 +25,7 @@ from functions.account_linking_service.model import AccountHash, Link, LinkChang
 from functions.account_linking_service.states import LinkState
 from functions.common.clock import Clock, rfc3339
 from functions.common.outbox import Pending
-from functions.common.table import ConditionFailed, bind, forget_events, lease, translated, unsent
+from functions.common.table import ConditionFailed, bind, forget_events, lease, translated, unsent, updated
 
 TRANSACTION_PAUSES = (0.02, 0.06, 0.2)
 Fill = Callable[[TransactWrite], None]
@@ -98,25 +98,14 @@ class LinkTable:
 
     def clear_outbox(self, pending: Pending) -> None:
         user_id, link_id = pending.key
-        try:
-            with translated():
-                self._links(user_id, link_id).update(forget_events(), condition=LinkItem.version == pending.version)
-        except ConditionFailed:
-            return  # changed since: its events go out again with the new ones
+        # if it changed since, its events go out again with the new ones
+        updated(self._links(user_id, link_id), forget_events(), LinkItem.version == pending.version)
 
     def _lease(self, due: LinkItem, until: datetime) -> Link | None:
         """None when somebody else was faster, or the link is not what the index said. Leaves the version as it is: a
         lease is no change that anybody but other lessees must see."""
-        seen = due.next_refresh_at
-        try:
-            with translated():
-                due.update(
-                    [LinkItem.next_refresh_at.set(rfc3339(until))],
-                    condition=(LinkItem.next_refresh_at == seen) & LinkItem.due_shard.exists(),
-                )
-        except ConditionFailed:
-            return None
-        return link_of(due)
+        as_seen = (LinkItem.next_refresh_at == due.next_refresh_at) & LinkItem.due_shard.exists()
+        return link_of(due) if updated(due, [LinkItem.next_refresh_at.set(rfc3339(until))], as_seen) else None
 
     def _transacted(self, item: LinkItem, fill: Fill) -> Pending:
         """Raises LinkChanged when a condition does not hold."""

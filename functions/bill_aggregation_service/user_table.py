@@ -9,7 +9,7 @@ from functions.bill_aggregation_service.item_table import BILLS, LINKS, VERSIONS
 from functions.bill_aggregation_service.model import UserId
 from functions.common.clock import Clock
 from functions.common.personal import GONE, GONE_LIFETIME, Record
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import bind, translated, updated
 
 KINDS = {BILLS: "bills", IMPORTS: "imports", LINKS: "links", VERSIONS: "versions"}
 """What an export calls them."""
@@ -31,11 +31,8 @@ class UserRows:
 
     def mark_gone(self, user_id: UserId) -> None:
         ends = self._clock.now() + GONE_LIFETIME
-        try:
-            with translated():
-                self._items(user_id, GONE).update([Item.expires_at.set(ends)], condition=Item.sk.does_not_exist())
-        except ConditionFailed:
-            return  # marked by a run before
+        # unless a run before has marked it
+        updated(self._items(user_id, GONE), [Item.expires_at.set(ends)], Item.sk.does_not_exist())
 
     def delete(self, user_id: UserId, limit: int) -> int:
         """Links first: without its link's record, no bill can be written any more."""

@@ -9,7 +9,7 @@ from pynamodb.models import Model
 
 from functions.broker_service.announcements import Seen
 from functions.common.clock import Clock
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import bind, deleted, saved, translated
 
 
 class MarkItem(Model):
@@ -32,12 +32,7 @@ class DynamoWebhookMarks:
         free = MarkItem.sk.does_not_exist() | (MarkItem.expires_at <= self._in(timedelta()))
         mark = self._mark(provider_id, webhook_id)
         mark.done, mark.expires_at = False, self._in(lease)
-        try:
-            with translated():
-                mark.save(condition=free)
-        except ConditionFailed:
-            return self._seen(mark)
-        return Seen.NEW
+        return Seen.NEW if saved(mark, free) else self._seen(mark)
 
     def finish(self, provider_id: str, webhook_id: str, kept: timedelta) -> None:
         mark = self._mark(provider_id, webhook_id)
@@ -46,11 +41,8 @@ class DynamoWebhookMarks:
             mark.save()
 
     def abandon(self, provider_id: str, webhook_id: str) -> None:
-        try:
-            with translated():
-                self._mark(provider_id, webhook_id).delete(condition=MarkItem.done == False)  # noqa: E712 - PynamoDB's
-        except ConditionFailed:
-            return  # it was done all the same, or is gone
+        # unless it was done all the same
+        deleted(self._mark(provider_id, webhook_id), MarkItem.done == False)  # noqa: E712 - PynamoDB's
 
     def _seen(self, mark: MarkItem) -> Seen:
         with translated():

@@ -18,7 +18,7 @@ from pynamodb.transactions import TransactWrite
 
 from functions.broker_service.model import Job, JobId, LinkId, LinkResult, Outcome, UserId
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import ConditionFailed, bind, deleted, translated, updated
 
 JOB = "job#"
 
@@ -92,20 +92,12 @@ class DynamoJobTable:
         item = self._job(user_id, _job_key(job_id))
         slot = JobItem.results[result.link_id]
         awaited = JobItem.link_ids.contains(result.link_id) & slot.does_not_exist() & (JobItem.expires_at > self._now())
-        try:
-            with translated():
-                item.update([slot.set(_stored(result))], condition=awaited)
-        except ConditionFailed:
-            return None
-        return _job(item)
+        return _job(item) if updated(item, [slot.set(_stored(result))], awaited) else None
 
     def release(self, job: Job) -> None:
         pointer = self._running(job.user_id, _running_key(job.link_ids))
-        try:
-            with translated():
-                pointer.delete(condition=RunningItem.job_id == job.job_id)
-        except ConditionFailed:
-            return  # a later job has taken the place already
+        # unless a later job has taken the place already
+        deleted(pointer, RunningItem.job_id == job.job_id)
 
     def held(self, user_id: UserId, after: str) -> Iterator[Job]:
         with translated():

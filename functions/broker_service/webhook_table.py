@@ -15,7 +15,6 @@ from datetime import datetime
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist
 from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from functions.broker_service.model import UserId
@@ -35,7 +34,7 @@ from functions.broker_service.webhook_model import Delivery, DeliveryId, Webhook
 from functions.common.clock import Clock, rfc3339
 from functions.common.errors import NotFound
 from functions.common.personal import GONE, GONE_LIFETIME, PURGED_AT_ONCE
-from functions.common.table import ConditionFailed, bind, lease, translated
+from functions.common.table import ConditionFailed, bind, deleted, lease, saved, translated, updated
 
 LAST = "~"
 
@@ -72,10 +71,7 @@ class DynamoWebhookTable:
     def remove(self, webhook: Webhook) -> bool:
         """The webhook first: from then on it gets no deliveries. What is more than a call deletes goes with its time to
         live."""
-        try:
-            with translated():
-                self._items(webhook.user_id, WEBHOOKS + webhook.webhook_id).delete(condition=Item.sk.exists())
-        except ConditionFailed:
+        if not deleted(self._items(webhook.user_id, WEBHOOKS + webhook.webhook_id), Item.sk.exists()):
             return False
         self._delete(webhook.user_id, f"{DELIVERIES}{webhook.webhook_id}#", PURGED_AT_ONCE)
         return True
@@ -146,11 +142,8 @@ class DynamoWebhookTable:
 
     def mark_gone(self, user_id: UserId) -> None:
         mark = self._items(user_id, GONE, expires_at=self._clock.now() + GONE_LIFETIME)
-        try:
-            with translated():
-                mark.save(condition=Item.sk.does_not_exist())
-        except ConditionFailed:
-            return  # marked by a run before
+        # unless a run before has marked it
+        saved(mark, Item.sk.does_not_exist())
 
     def delete(self, user_id: UserId, limit: int) -> int:
         deleted = self._delete(user_id, WEBHOOKS, limit)
@@ -179,22 +172,12 @@ class DynamoWebhookTable:
                 return None
 
     def _save(self, item: Item, as_seen: Condition) -> bool:
-        try:
-            with translated():
-                item.save(condition=as_seen)
-        except ConditionFailed:
-            return False
-        return True
+        return saved(item, as_seen)
 
     def _lease(self, item: Item, until: datetime) -> Delivery | None:
         """None when somebody else was faster, or it is not what the index said."""
-        moved: list[Action] = [Item.next_attempt_at.set(rfc3339(until))]
-        try:
-            with translated():
-                item.update(moved, condition=(Item.next_attempt_at == item.next_attempt_at) & Item.due_shard.exists())
-        except ConditionFailed:
-            return None
-        return delivery_of(item)
+        as_seen = (Item.next_attempt_at == item.next_attempt_at) & Item.due_shard.exists()
+        return delivery_of(item) if updated(item, [Item.next_attempt_at.set(rfc3339(until))], as_seen) else None
 
     def _transaction(self) -> TransactWrite:
         # The model's own connection: a second one would cost a second botocore client.

@@ -7,7 +7,7 @@ from pynamodb.exceptions import DoesNotExist
 from pynamodb.models import Model
 
 from functions.common.idempotency import KeptAnswer, Record
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import bind, deleted, saved, translated
 
 
 class RecordItem(Model):
@@ -32,12 +32,7 @@ class DynamoRecords:
     def take(self, record: Record, now: int) -> bool:
         # DynamoDB deletes late: what has expired is as good as gone.
         free = RecordItem.key.does_not_exist() | (RecordItem.expires_at <= now)
-        try:
-            with translated():
-                self._of(record).save(condition=free)
-        except ConditionFailed:
-            return False
-        return True
+        return saved(self._of(record), free)
 
     def find(self, key: str) -> Record | None:
         with translated():
@@ -51,19 +46,11 @@ class DynamoRecords:
         return Record(item.key, item.request, item.attempt, int(item.expires_at), answer)
 
     def complete(self, record: Record) -> bool:
-        try:
-            with translated():
-                self._of(record).save(condition=RecordItem.attempt == record.attempt)
-        except ConditionFailed:
-            return False
-        return True
+        return saved(self._of(record), RecordItem.attempt == record.attempt)
 
     def remove(self, record: Record) -> None:
-        try:
-            with translated():
-                self._of(record).delete(condition=RecordItem.attempt == record.attempt)
-        except ConditionFailed:
-            return  # the lease ended, and another attempt holds the key
+        # unless the lease ended, and another attempt holds the key
+        deleted(self._of(record), RecordItem.attempt == record.attempt)
 
     def _of(self, record: Record) -> RecordItem:
         item = self._item(record.key, request=record.request, attempt=record.attempt, expires_at=record.expires_at)

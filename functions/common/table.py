@@ -90,6 +90,30 @@ class ConditionFailed(Exception):
     """A conditional write found the item other than expected; repositories turn it into what it means."""
 
 
+def saved(item: Model, condition: Condition) -> bool:
+    """Writes the whole item; False, and nothing is written, where the condition does not hold."""
+    return _held(lambda: item.save(condition=condition))
+
+
+def updated(item: Model, actions: Sequence[Action], condition: Condition) -> bool:
+    """As `saved`, for some attributes. Afterwards `item` is as it is in the table."""
+    return _held(lambda: item.update([*actions], condition=condition))
+
+
+def deleted(item: Model, condition: Condition) -> bool:
+    """As `saved`."""
+    return _held(lambda: item.delete(condition=condition))
+
+
+def _held(write: Callable[[], object]) -> bool:
+    try:
+        with translated():
+            write()
+    except ConditionFailed:
+        return False
+    return True
+
+
 def code_of(error: PynamoDBException) -> str | None:
     """DynamoDB's own code; None where it did not answer, where PynamoDB's own look-up breaks."""
     response = getattr(error.cause, "response", None) or {}

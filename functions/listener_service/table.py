@@ -13,7 +13,7 @@ from pynamodb.models import Model
 
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
 from functions.common.personal import GONE, GONE_LIFETIME
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import bind, saved, translated, updated
 from functions.listener_service.model import PLATFORM, Entry, EventId, UserId
 
 AFTER_ALL = ":"
@@ -59,11 +59,8 @@ class DynamoAuditTable:
         """Written first, and the mark looked for afterwards: a purge marks first and deletes afterwards, so whichever
         comes later sees the other. No transaction: all events of a user would meet on their mark's key."""
         item = self._item(entry)
-        try:
-            with translated():
-                item.save(condition=AuditItem.sk.does_not_exist())
-        except ConditionFailed:
-            pass  # delivered before; whether the mark was looked for then, nobody knows
+        # if it was delivered before, nobody knows whether the mark was looked for then
+        saved(item, AuditItem.sk.does_not_exist())
         if entry.user_id != PLATFORM and self._is_gone(entry.user_id):
             with translated():
                 item.delete()
@@ -82,11 +79,8 @@ class DynamoAuditTable:
     def mark_gone(self, user_id: UserId) -> None:
         mark = self._mark(user_id, GONE)
         ends = int((self._clock.now() + GONE_LIFETIME).timestamp())
-        try:
-            with translated():
-                mark.update([MarkItem.expires_at.set(ends)], condition=MarkItem.sk.does_not_exist())
-        except ConditionFailed:
-            return  # marked by a run before
+        # unless a run before has marked it
+        updated(mark, [MarkItem.expires_at.set(ends)], MarkItem.sk.does_not_exist())
 
     def delete(self, user_id: UserId, limit: int) -> int:
         with translated(), self._audit.batch_write() as batch:

@@ -19,7 +19,7 @@ from pynamodb.exceptions import DoesNotExist
 from pynamodb.models import Model
 
 from functions.common.errors import Conflict
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import ConditionFailed, bind, deleted, translated, updated
 from functions.mock_api_service.memory import AccountMemory, Controls, Grant, Reference
 from functions.mock_api_service.model import AccountNumber, Adjustment, BillNumber, Scenario, UtilityName
 
@@ -158,10 +158,7 @@ class DynamoSandboxTable:
 
     def poll_reference(self, ref_id: str) -> Reference | None:
         item = self._item(f"reference#{ref_id}", ONLY)
-        try:
-            with translated():
-                item.update([SandboxItem.polls.add(1)], condition=SandboxItem.pk.exists())
-        except ConditionFailed:
+        if not updated(item, [SandboxItem.polls.add(1)], SandboxItem.pk.exists()):
             return None
         return Reference(item.username, AccountNumber(item.account), item.expires_at, int(item.polls))
 
@@ -172,12 +169,7 @@ class DynamoSandboxTable:
 
     def use_challenge(self, token_hash: str, login: str, now: datetime) -> bool:
         item = self._item(f"challenge#{token_hash}", ONLY)
-        try:
-            with translated():
-                item.delete(condition=(SandboxItem.login == login) & (SandboxItem.expires_at > now))
-        except ConditionFailed:
-            return False
-        return True
+        return deleted(item, (SandboxItem.login == login) & (SandboxItem.expires_at > now))
 
     def trust(self, login: str, until: date, expires_at: datetime) -> None:
         """Unconditional: whoever passes later is trusted for longer."""

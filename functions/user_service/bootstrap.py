@@ -24,7 +24,9 @@ from functions.user_service.signer import KmsSigner, current_kid
 from functions.user_service.tokens import AccessTokens
 
 if TYPE_CHECKING:
-    from functions.user_service.table import DynamoCodes, DynamoSessions, DynamoUsers
+    from functions.user_service.code_table import DynamoCodes
+    from functions.user_service.session_table import DynamoSessions
+    from functions.user_service.table import DynamoUsers
 
 EXPORT_SECONDS = 25.0
 """An export of a long history takes several calls to each service; the gateway ends at 29."""
@@ -197,7 +199,7 @@ def mailing() -> Mailing:
 
 @cache
 def purge() -> Purge:
-    from functions.user_service.table import DynamoCounts
+    from functions.user_service.count_table import DynamoCounts
 
     counts = DynamoCounts(load(TableSettings, os.environ).sessions_table)
     return Purge(repository=_users(), sessions=_sessions(), counts=counts, outbox=_outbox())
@@ -215,14 +217,14 @@ def _users() -> "DynamoUsers":
 
 @cache
 def _sessions() -> "DynamoSessions":
-    from functions.user_service.table import DynamoSessions
+    from functions.user_service.session_table import DynamoSessions
 
     return DynamoSessions(load(TableSettings, os.environ).sessions_table)
 
 
 @cache
 def _codes() -> "DynamoCodes":
-    from functions.user_service.table import DynamoCodes
+    from functions.user_service.code_table import DynamoCodes
 
     return DynamoCodes(load(TableSettings, os.environ).sessions_table)
 
@@ -246,7 +248,7 @@ def _post() -> PostedMail:
 
 
 def _lockout() -> Lockout:
-    from functions.user_service.table import DynamoCounts
+    from functions.user_service.count_table import DynamoCounts
 
     settings = load(LockoutSettings, os.environ)
     first, longest = timedelta(seconds=settings.lock_first_seconds), timedelta(seconds=settings.lock_longest_seconds)

@@ -23,7 +23,7 @@ from pynamodb.models import Model
 
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
 from functions.common.outbox import OUTBOX_SHARDS, Pending
-from functions.common.table import ConditionFailed, OutboxMixin, bind, forget_events, shard_of, translated, unsent
+from functions.common.table import OutboxMixin, bind, forget_events, saved, shard_of, translated, unsent, updated
 from functions.utility_provider_service.model import (
     Adapter,
     AuthType,
@@ -122,12 +122,7 @@ class DynamoProviders:
         self._clock = clock
 
     def create(self, provider: Provider) -> bool:
-        try:
-            with translated():
-                _item(self._item, provider).save(condition=ProviderItem.provider_id.does_not_exist())
-        except ConditionFailed:
-            return False
-        return True
+        return saved(_item(self._item, provider), ProviderItem.provider_id.does_not_exist())
 
     def get(self, provider_id: ProviderId) -> Provider | None:
         with translated():
@@ -143,12 +138,7 @@ class DynamoProviders:
                 yield _provider(item)
 
     def replace(self, provider: Provider, version: int) -> bool:
-        try:
-            with translated():
-                _item(self._item, provider).save(condition=ProviderItem.version == version)
-        except ConditionFailed:
-            return False
-        return True
+        return saved(_item(self._item, provider), ProviderItem.version == version)
 
     def delete(self, provider_id: ProviderId) -> None:
         with translated():
@@ -163,11 +153,8 @@ class DynamoProviders:
 
     def clear_outbox(self, pending: Pending) -> None:
         [provider_id] = pending.key
-        try:
-            with translated():
-                self._item(provider_id).update(forget_events(), condition=ProviderItem.version == pending.version)
-        except ConditionFailed:
-            return  # changed since: its events go out again
+        # if it changed since, its events go out again with the new ones
+        updated(self._item(provider_id), forget_events(), ProviderItem.version == pending.version)
 
     def get_secrets(self, provider_id: ProviderId) -> WebhookSecrets:
         with translated():
@@ -191,12 +178,7 @@ class DynamoProviders:
             version=held.version,
         )
         seen = SecretsItem.version == version if version else SecretsItem.provider_id.does_not_exist()
-        try:
-            with translated():
-                item.save(condition=seen)
-        except ConditionFailed:
-            return False
-        return True
+        return saved(item, seen)
 
 
 def _secrets_key(provider_id: ProviderId) -> str:

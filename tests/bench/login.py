@@ -25,7 +25,8 @@ from functions.common.http.app import ServiceApp
 from functions.user_service import app as user_app
 from functions.user_service import bootstrap
 from functions.user_service.model import Email, Preferences, User, UserId
-from functions.user_service.table import SessionItem, UserItem
+from functions.user_service.session_table import SessionItem
+from functions.user_service.table import UserItem
 from tests.bench.isolated import milliseconds, ratio
 from tests.bench.printing import table
 from tests.support.http import configure, jwks, request

@@ -9,7 +9,8 @@ from functions.common.settings import SettingsError
 from functions.user_service import bootstrap
 from functions.user_service.model import Purpose
 from functions.user_service.schemas import ExportReply
-from functions.user_service.table import SessionItem, UserItem
+from functions.user_service.session_table import SessionItem
+from functions.user_service.table import UserItem
 from tests.support.http import KID, jwks
 
 BUILDERS = (

@@ -10,6 +10,8 @@ from moto import mock_aws
 
 from functions.common.errors import Unavailable
 from functions.common.outbox import Outbox
+from functions.user_service.code_table import DynamoCodes
+from functions.user_service.count_table import DynamoCounts
 from functions.user_service.lockout import AccountKey, AddressKey, Count, Place
 from functions.user_service.model import (
     Code,
@@ -23,14 +25,8 @@ from functions.user_service.model import (
     User,
     UserId,
 )
-from functions.user_service.table import (
-    DynamoCodes,
-    DynamoCounts,
-    DynamoSessions,
-    DynamoUsers,
-    SessionItem,
-    UserItem,
-)
+from functions.user_service.session_table import DynamoSessions, SessionItem
+from functions.user_service.table import DynamoUsers, UserItem
 from tests.support.fakes import FakeClock, FakePublisher
 
 NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
