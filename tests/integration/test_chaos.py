@@ -40,8 +40,9 @@ QUEUES = ("ProjectionQueue", "RefreshQueue", "NotifyQueue", "AuditQueue")
 TOLD = ("bill.created.v1", "bill.updated.v1", "account.linked.v1", "account.state_changed.v1", "account.unlinked.v1")
 GOOD, POISON, PASSING = 850, 50, 100
 THOUSAND_SECONDS = 300.0
-AGAIN_SECONDS = 10
-"""Five of these last longer than it takes to refuse each of what fails in passing: sooner, some would be given up."""
+AGAIN_SECONDS = 30
+"""Five of these last longer than it takes to refuse each of what fails in passing: if it came again sooner, some of it
+would be given up. The good ones take longer than one, so that nobody waits for it."""
 LATE_MS = 60_000
 """A line may come into the log after younger ones: as late as an invocation is long."""
 
