@@ -9,7 +9,7 @@ import pytest
 from infra import admin, local, settings
 from infra.client import Client
 from infra.console import Failure
-from tests.integration.household import UTILITIES, Household, register
+from tests.integration.household import UTILITIES, Household, Member, register
 from tests.integration.platform import Platform
 
 LAST = ("test_journey", "test_logs", "test_key_rotation", "test_restart")
@@ -49,8 +49,7 @@ def operator(platform: Platform, nobody: Client, secret: list[str]) -> Iterator[
     """Holds the role admin. The sandbox's clock stands on today before and after the tests."""
     user = register(nobody, secret)
     admin.grant(platform.settings, user.email)
-    client = nobody.login(user.email, user.password)
-    secret.append(client.token)
+    client = Member(nobody, user.email, user.password, secret)
     client.move_clock(reset=True)
     yield client
     client.move_clock(reset=True)
