@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any  # Any: JSON that functions take and answer
 
 from functions.contracts.events.envelope import CloudEvent
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
+SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "Sweep.json").read_text())
+"""What the clock sends to the sweep."""
 QUEUE_SECONDS = 60.0
 LOG_PAGE = 10_000  # CloudWatch gives no more at once
 

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import psutil
@@ -31,10 +30,9 @@ from infra.dead_letters import DeadLetterQueues
 from infra.settings import Target
 from tests.integration.household import GAS, INTERNET, POWER, WATER, Household
 from tests.integration.patience import await_value, patience
-from tests.integration.platform import Platform, sqs_event
+from tests.integration.platform import SCHEDULED, Platform, sqs_event
 from tests.integration.test_webhooks_out import Receiver, receiver, registered
 
-SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())
 SECONDS = 60.0
 QUEUES = ("ProjectionQueue", "RefreshQueue", "NotifyQueue", "AuditQueue")
 TOLD = ("bill.created.v1", "bill.updated.v1", "account.linked.v1", "account.state_changed.v1", "account.unlinked.v1")

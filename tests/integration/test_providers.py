@@ -1,10 +1,8 @@
 """The registry on the running platform: what an administrator may enter and change, and what users see of it."""
 
-import json
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +15,10 @@ from functions.contracts.rpc.providers_pb2 import ReportHealthReply, ReportHealt
 from infra.client import Client, Json, example_params
 from tests.integration.household import POWER, Household
 from tests.integration.patience import await_value
-from tests.integration.platform import Platform
+from tests.integration.platform import SCHEDULED, Platform
 from tests.integration.problems import refused
 from tests.support.ssrf import REFUSED
 
-SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())
 SWEEP_SECONDS = 90.0
 FILES = "prv_green_button"
 FIELDS = ("service_types", "country", "currency", "time_zone", "adapter", "base_url", "auth_type", "customer_params")

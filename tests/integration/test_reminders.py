@@ -1,19 +1,16 @@
 """Bills that are due soon or overdue are told of once, as far as their user can see, and not once they are paid."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from infra.client import Client, Json
 from tests.integration.household import POWER, WATER, Household
 from tests.integration.patience import await_value
-from tests.integration.platform import Platform
+from tests.integration.platform import SCHEDULED, Platform
 
-SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())
 SOON, OVERDUE = "bill.due_soon.v1", "bill.overdue.v1"
 DAYS = 60
 SECONDS = 90.0

@@ -1,9 +1,7 @@
 """The scheduled sweep: the truth is in the tables, so what an event should have done is done without it too."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any  # DynamoDB's items
 
 from functions.common.clock import parse_rfc3339, rfc3339
@@ -11,9 +9,7 @@ from functions.contracts.events.accounts import AccountLinkedV1
 from functions.contracts.events.envelope import wrap
 from tests.integration.household import INTERNET, WATER, Household
 from tests.integration.patience import await_value
-from tests.integration.platform import Platform
-
-SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())
+from tests.integration.platform import SCHEDULED, Platform
 
 
 def item(platform: Platform, user: Household, link_id: str) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """Outgoing webhooks, with a real receiver on this machine at the one origin that the platform lets pass."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,9 +18,8 @@ from infra import target
 from infra.client import Json
 from tests.integration.household import INTERNET, Household
 from tests.integration.patience import await_value
-from tests.integration.platform import Platform, sqs_event
+from tests.integration.platform import SCHEDULED, Platform, sqs_event
 
-SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "schedule.json").read_text())
 SECONDS = 60.0
 
 
