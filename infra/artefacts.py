@@ -18,6 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from infra import stages
 from infra.console import Failure
 from infra.elf import drop_sections
 from infra.reach import reachable
@@ -29,7 +30,8 @@ PINS = ROOT / "requirements" / "functions.txt"
 DEPENDENCIES = ROOT / "build" / "deps"
 PACKAGES = ROOT / "build" / "packages"
 # Amazon Linux 2023, glibc 2.34
-LAMBDA_PYTHON, LAMBDA_PLATFORM = "3.13", "x86_64-manylinux_2_34"
+LAMBDA_PYTHON = "3.13"
+LAMBDA_PLATFORMS = {stages.X86: "x86_64-manylinux_2_34", stages.ARM: "aarch64-manylinux_2_34"}
 CHALICE_KEPT = {"app.py", "__init__.py", "py.typed"}  # the rest is its command line
 # other parts that no function needs: cffi's compiler (its backend is a file of its own), protobuf's description of
 # itself and what it does in Python where its native library is missing, tables that zoneinfo does not read, what of
@@ -135,7 +137,9 @@ GRPC = ("googleapis-common-protos", "grpcio", "grpcio-status", "typing-extension
 
 def runtime(settings: Settings) -> tuple[str, str]:
     """Version and platform of the interpreter that will run the artefact; platform "" is this machine."""
-    return (host_python(), "") if settings.target is Target.EMBEDDED else (LAMBDA_PYTHON, LAMBDA_PLATFORM)
+    if settings.target is Target.EMBEDDED:
+        return host_python(), ""
+    return LAMBDA_PYTHON, LAMBDA_PLATFORMS[stages.architecture(settings)]
 
 
 def pinned(names: list[str], lock: str) -> str:

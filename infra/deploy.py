@@ -1,6 +1,5 @@
 """Deploy: build → signing key → sender of mails → `sam deploy` → migrate. The same steps on every target."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from infra import build, mail, migrations, run, signing_key, stack, target, template
+from infra import aws_template, build, mail, migrations, run, signing_key, stack, stages, target, template
 from infra.aws import client
 from infra.console import say, step
 from infra.ledger import Ledger
@@ -23,6 +22,7 @@ FUNCTIONS = ROOT / "functions"
 
 def deploy(settings: Settings) -> None:
     """Everything, from the sources to a migrated stack. Raises Failure, saying what to do, at the step that fails."""
+    stages.of(settings)  # whether it may be deployed as asked, before anything is built
     with build.one_at_a_time():
         build.build(settings)
         release(settings, dict(settings.rpc_parameters))
@@ -44,30 +44,31 @@ def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) ->
     """The template's parameters; those without a value here keep the stack's value, or the template's default."""
     seen = target.seen_by_functions(settings)
     values = {
-        "Stage": settings.stage,
         "CacheUrl": seen.cache_url,
+        "Stage": settings.stage,
         "Jwks": key.jwks,
         "SigningKeyId": key.key_id,
         "OverlapKeyId": key.overlap_key_id,
-        "PreviousCredentialsKeyId": os.environ.get("PREVIOUS_CREDENTIALS_KEY_ID", ""),
         "MailSender": sender,
-        "Sandbox": os.environ.get("SANDBOX") or ("true" if settings.emulated else "false"),
         "SandboxOrigin": seen.origin,
         "ReceiverOrigin": target.receiver_origin(settings),
-        "CorsOrigins": os.environ.get("CORS_ORIGINS", ""),
-        "LogLevel": os.environ.get("LOG_LEVEL", ""),
     }
-    return {name: value for name, value in values.items() if value}
+    return {**stages.of(settings).parameters, **{name: value for name, value in values.items() if value}}
 
 
 def _sam_deploy(settings: Settings, parameters: dict[str, str]) -> None:
     target.before_deploy(settings)
     bucket = ["--s3-bucket", _bucket(settings)] if settings.emulated else ["--resolve-s3"]
     known = template.read()["Parameters"]
+    stage = stages.of(settings)
     command = build.sam("deploy", "--stack-name", settings.stack_name, "--region", settings.region, *bucket)
     # by name: SAM looks for its settings beside the template, which is the built one
-    command += ["--config-file", str(ROOT / "samconfig.toml"), "--template-file", str(build.BUILT)]
-    command += ["--no-progressbar", "--parameter-overrides"]
+    command += ["--config-file", str(ROOT / "samconfig.toml"), "--config-env", stage.config_env]
+    built = build.BUILT if settings.emulated else aws_template.write(build.BUILT, parameters)
+    command += ["--template-file", str(built), "--no-progressbar"]
+    if stage.tags:
+        command += ["--tags", *(f"{name}={_quoted(value)}" for name, value in stage.tags.items())]
+    command += ["--parameter-overrides"]
     command += [f"{name}={_quoted(value)}" for name, value in parameters.items() if name in known]
     run.run(
         f"deploying {settings.stack_name} to {settings.target}",

@@ -25,7 +25,8 @@ def show(settings: Settings, logical_id: str, minutes: int, *, follow: bool) -> 
     logs: CloudWatchLogsClient = client(settings, "logs")
     resources = stack.resources(settings)
     wanted = [logical_id] if logical_id else sorted(name for name in template.functions() if name in resources)
-    groups = {name: f"/aws/lambda/{resources[name]}" for name in wanted}
+    # on AWS each has a group of the stack's, elsewhere the one that Lambda makes
+    groups = {name: resources.get(f"{name}Logs") or f"/aws/lambda/{resources[name]}" for name in wanted}
     since = int((time.time() - minutes * 60) * 1000)
     seen: set[tuple[str, int, str]] = set()
     while True:

@@ -32,7 +32,7 @@ class Settings:
     stage: str
     region: str
     endpoint: str  # of the engine, without a slash at the end; "" on AWS
-    cache_url: str  # of the cache as seen from here; "" on AWS, where the template makes one
+    cache_url: str  # of the cache as seen from here; "" on AWS, where nobody here reaches it
     run_dir: Path  # process files, logs, the engine's state
     # of the template: which RPCs travel otherwise than by Lambda, and the call token that they show; none is empty
     rpc_parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)

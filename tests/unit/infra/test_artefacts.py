@@ -57,7 +57,13 @@ def test_the_embedded_engine_runs_this_interpreter_and_the_others_lambdas() -> N
     host = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     assert artefacts.runtime(load({})) == (host, "")
-    assert artefacts.runtime(load({"TARGET": "localstack"})) == (artefacts.LAMBDA_PYTHON, artefacts.LAMBDA_PLATFORM)
+    assert artefacts.runtime(load({"TARGET": "localstack"})) == ("3.13", "x86_64-manylinux_2_34")
+
+
+def test_wheels_are_those_of_the_architecture_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHITECTURE", "arm64")
+
+    assert artefacts.runtime(load({"TARGET": "aws"})) == ("3.13", "aarch64-manylinux_2_34")
 
 
 def test_a_native_library_without_its_sections_still_loads_and_the_original_is_untouched(tmp_path: Path) -> None:
