@@ -17,6 +17,7 @@ from infra.reach import modules_loaded, reachable
 from infra.settings import ROOT, load
 from tests.contract.platform import FUNCTION_LIST, FUNCTIONS, Function
 from tests.support.artefacts import RUNTIME, files, zipped_size
+from tests.support.artefacts import importable as importable_artefact
 from tests.support.http import jwks, token
 
 # DESIGN §7, in bytes
@@ -356,3 +357,35 @@ def test_a_worker_answers(importable: dict[Path, Path], runtime: Path, function:
     )  # fmt: skip
 
     assert answers == [{"batchItemFailures": []}, {"batchItemFailures": [{"itemIdentifier": "m-1"}]}]
+
+
+SNAPSHOT = """
+from types import SimpleNamespace
+hooks = {}
+sys.modules["snapshot_restore_py"] = SimpleNamespace(
+    register_before_snapshot=lambda hook: hooks.update(before=hook),
+    register_after_restore=lambda hook: hooks.update(after=hook),
+)
+import os
+os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"
+importlib.import_module(sys.argv[3])
+hooks["before"]()
+before = set(sys.modules)
+hooks["after"]()
+print(json.dumps([name in before for name in sys.argv[4:]]))
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("Api")])
+def test_a_snapshot_holds_all_that_an_artefact_has(
+    artefact_folders: dict[str, Path], runtime: Path, tmp_path: Path, name: str
+) -> None:
+    """In an interpreter without an environment or a network, as it is when a version is published."""
+    function = next(function for function in FUNCTION_LIST if function.name == name)
+    artefact = importable_artefact(name, tmp_path)
+    own = [str(path.relative_to(ROOT))[:-3].replace("/", ".") for path in reachable(function.handler) - NOT_ON_LAMBDA]
+    modules = [name.removesuffix(".__init__") for name in own]
+
+    held = run_bare(artefact, runtime, SNAPSHOT, function.handler.rpartition(".")[0], *modules, "boto3", "redis", "jwt")
+
+    assert [module for module, there in zip([*modules, "boto3", "redis", "jwt"], held, strict=True) if not there] == []

@@ -36,6 +36,7 @@ from functions.common.http.etag import check_if_match
 from functions.common.http.headers import SECURITY_HEADERS, cors_headers, with_cors
 from functions.common.http.problem import problem
 from functions.common.http.route import JSON, RouteSpec
+from functions.common.http.snapshot import prepare
 from functions.common.rate_limit import Limit, rate_limit_headers
 from functions.common.settings import ActionSettings, HttpSettings, IdempotencySettings, SettingsError, load
 from functions.common.validation import MAX_NAME, decode_object, parse, parse_query
@@ -70,6 +71,7 @@ class ServiceApp(Chalice):
         self.api.binary_types = []
         self.specs: dict[tuple[str, str], RouteSpec] = {}
         self._environ = environ
+        prepare(environ)
 
     @functools.cached_property
     def settings(self) -> HttpSettings:
