@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
+from functions.bill_aggregation_service.gathering import Gathered
 from functions.bill_aggregation_service.model import Link, LinkChoice, LinkId, Outcome, Provider, ProviderId, UserId
 from functions.bill_aggregation_service.refresh import LinkResult, OpenedAccount, Refreshed
 from functions.bill_aggregation_service.upsert import Attempt, MfaChallenge
@@ -94,12 +95,22 @@ class ProvidersClient:
         self._stub = stub
         self._now = now
         self._known: dict[ProviderId, tuple[float, Provider]] = {}
+        self._asking: dict[ProviderId, Gathered[ProviderId]] = {}
 
     def get(self, provider_id: ProviderId) -> Provider:
-        """Raises NotFound."""
+        """Raises NotFound. Threads that want to know of the same one at the same moment ask once."""
+        while (provider := self._fresh(provider_id)) is None:  # a report of its health may make it forgotten at once
+            self._asking.setdefault(provider_id, Gathered(self._ask))(provider_id)
+        return provider
+
+    def _fresh(self, provider_id: ProviderId) -> Provider | None:
         until, provider = self._known.get(provider_id, (0.0, None))
-        if provider is not None and self._now() < until:
-            return provider
+        return provider if self._now() < until else None
+
+    def _ask(self, provider_ids: Sequence[ProviderId]) -> None:
+        provider_id = provider_ids[0]
+        if self._fresh(provider_id):
+            return  # somebody has just asked
         request = providers_pb2.GetProviderRequest(provider_id=provider_id)
         reply = self._stub.call("GetProvider", request, providers_pb2.Provider)
         provider = Provider(
@@ -114,7 +125,6 @@ class ProvidersClient:
             health=reply.health.state,
         )
         self._known[provider_id] = (self._now() + PROVIDER_SECONDS, provider)
-        return provider
 
     def report_health(self, provider_id: ProviderId, state: str, at: datetime) -> None:
         self._known.pop(provider_id, None)  # whether the report arrives or not, what was known is in doubt

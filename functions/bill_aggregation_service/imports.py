@@ -14,7 +14,7 @@ from functions.bill_aggregation_service.espi.reader import Defaults, FileContent
 from functions.bill_aggregation_service.espi.skipped import Skipped
 from functions.bill_aggregation_service.espi.stream import EspiError
 from functions.bill_aggregation_service.import_job import Asked, ImportReport
-from functions.bill_aggregation_service.keeping import LinkStore, keep
+from functions.bill_aggregation_service.keeping import CACHE_SPACE, AnswerCache, LinkStore, keep
 from functions.bill_aggregation_service.listing import FILES
 from functions.bill_aggregation_service.model import (
     FetchedBill,
@@ -25,7 +25,6 @@ from functions.bill_aggregation_service.model import (
     Source,
     UserId,
 )
-from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache
 from functions.bill_aggregation_service.rules import REFUSALS, canonical_json, zone_of
 from functions.bill_aggregation_service.upsert import Attempt
 from functions.common import logs

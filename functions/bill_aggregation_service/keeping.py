@@ -12,6 +12,7 @@ from functions.common.clock import Clock
 from functions.common.errors import NotFound, Unavailable
 from functions.common.outbox import Pending
 
+CACHE_SPACE = "bills"
 WRITE_TRIES = 6
 
 
@@ -21,6 +22,10 @@ class LinkMoved(Exception):
 
 class UserGone(Exception):
     """The user was deleted: nothing of theirs is written any more."""
+
+
+class AnswerCache(Protocol):
+    def bump(self, owner: str, space: str) -> None: ...
 
 
 class LinkStore(Protocol):

@@ -10,9 +10,9 @@ import msgspec
 
 from functions.bill_aggregation_service.bill_reply import document_path
 from functions.bill_aggregation_service.import_job import ImportJob
+from functions.bill_aggregation_service.keeping import CACHE_SPACE, AnswerCache
 from functions.bill_aggregation_service.model import Bill, Link, UserId
 from functions.bill_aggregation_service.quality import all_notes
-from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache
 from functions.common import logs
 from functions.common.personal import PURGED_AT_ONCE, ExportPage, Record, after, export_page
 

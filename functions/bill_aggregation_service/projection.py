@@ -4,9 +4,15 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from functions.bill_aggregation_service.keeping import WRITE_TRIES, LinkMoved, LinkStore, UserGone
+from functions.bill_aggregation_service.keeping import (
+    CACHE_SPACE,
+    WRITE_TRIES,
+    AnswerCache,
+    LinkMoved,
+    LinkStore,
+    UserGone,
+)
 from functions.bill_aggregation_service.model import Link, LinkId, ProviderId, UserId
-from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache
 from functions.common import logs
 from functions.common.errors import Unavailable
 

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
@@ -19,7 +19,8 @@ from functions.bill_aggregation_service.adapters.base import (
     ProviderMisconfigured,
     ProviderTimeout,
 )
-from functions.bill_aggregation_service.keeping import LinkStore, keep, record_of
+from functions.bill_aggregation_service.gathering import GatheringCache, GatheringStore, RecordStore
+from functions.bill_aggregation_service.keeping import CACHE_SPACE, AnswerCache, keep, record_of
 from functions.bill_aggregation_service.model import (
     FetchedBill,
     Link,
@@ -40,7 +41,6 @@ from functions.common.outbox import Outbox
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-CACHE_SPACE = "bills"
 RESERVED_SECONDS = 3.0
 """Kept back from a fetch, to write down what it brought."""
 MAX_PARALLEL_LINKS = 64
@@ -76,10 +76,6 @@ class Accounts(Protocol):
         ...
 
     def record_outcome(self, link: Link, attempt: Attempt) -> None: ...
-
-
-class AnswerCache(Protocol):
-    def bump(self, owner: str, space: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +118,7 @@ def unguarded(
 
 @dataclass(frozen=True, slots=True)
 class Refresher:
-    store: LinkStore
+    store: RecordStore
     credentials: Credentials
     providers: Providers
     accounts: Accounts
@@ -200,9 +196,11 @@ class Refresher:
             log.warning("links_not_opened", extra=logs.fields(code=error.code))
             return dict.fromkeys(link_ids, _failed(error))
         seen = {link_id: known.get(link_id) or Link(user_id=user_id, link_id=link_id) for link_id in opened}
+        together = replace(self, store=GatheringStore(self.store), cache=GatheringCache(self.cache))
+        refresh = together._refresh  # noqa: SLF001  # of the same class
         pool = ThreadPoolExecutor(min(len(link_ids), MAX_PARALLEL_LINKS), thread_name_prefix="refresh")
         futures: dict[LinkId, Future[Refreshed]] = {
-            link_id: pool.submit(contextvars.copy_context().run, self._refresh, seen[link_id], account)
+            link_id: pool.submit(contextvars.copy_context().run, refresh, seen[link_id], account)
             for link_id, account in opened.items()
             if link_id in link_ids
         }

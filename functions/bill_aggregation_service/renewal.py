@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Protocol
 
 from functions.bill_aggregation_service.answers import Answers, Question
+from functions.bill_aggregation_service.keeping import CACHE_SPACE
 from functions.bill_aggregation_service.model import LinkId, UserId
-from functions.bill_aggregation_service.refresh import CACHE_SPACE
 from functions.bill_aggregation_service.schemas import BillsQuery, SummaryQuery
 from functions.common import logs
 from functions.common.cache import Cached, Entry

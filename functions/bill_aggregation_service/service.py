@@ -8,7 +8,7 @@ from typing import Protocol
 
 from functions.bill_aggregation_service.finding import found_bill
 from functions.bill_aggregation_service.history import Version, versions_of
-from functions.bill_aggregation_service.keeping import WRITE_TRIES, LinkMoved
+from functions.bill_aggregation_service.keeping import CACHE_SPACE, WRITE_TRIES, AnswerCache, LinkMoved
 from functions.bill_aggregation_service.listing import BillPage, Lifetime, ListedBill, Reader
 from functions.bill_aggregation_service.marks import marked
 from functions.bill_aggregation_service.model import (
@@ -20,7 +20,7 @@ from functions.bill_aggregation_service.model import (
     LinkId,
     UserId,
 )
-from functions.bill_aggregation_service.refresh import CACHE_SPACE, AnswerCache, LinkResult
+from functions.bill_aggregation_service.refresh import LinkResult
 from functions.bill_aggregation_service.rules import zone_of
 from functions.bill_aggregation_service.summary import Sum, a_year_until, summed
 from functions.common.clock import Clock
@@ -43,8 +43,9 @@ Said = Mapping[str, date | int | str | None]
 class BillStore(Protocol):
     def link(self, user_id: UserId, link_id: LinkId) -> Link | None: ...
 
-    def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
-        """All of the user's links, then the bills between `since` and `until` and past `after`, last day first."""
+    def newest_first(self, user_id: UserId, criteria: Criteria, links: int = 0) -> Iterator[Link | Bill]:
+        """All of the user's links, then the bills between `since` and `until` and past `after`, last day first.
+        `links`: how many links are known to be there."""
         ...
 
     def bill(self, user_id: UserId, key: BillKey) -> Bill | None: ...
@@ -170,7 +171,7 @@ class Bills:
         """The bills, and the position after which the next page begins; empty when there is none."""
         found: list[ListedBill] = []
         examined = 0
-        for row in self.store.newest_first(user_id, criteria):
+        for row in self.store.newest_first(user_id, criteria, len(links)):
             if isinstance(row, Link):
                 links[row.link_id] = row
                 continue

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
+from pynamodb.connection import Connection
 from pynamodb.exceptions import DoesNotExist
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
@@ -135,11 +136,19 @@ class BillTable(UserRows):
             written = following
         return [pending_of(change.bill) for change in written_changes if change.bill.unsent]
 
-    def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
+    def save_records(self, records: Sequence[tuple[Link, Link]]) -> None:
+        """One transaction: at most 100."""
+        now = rfc3339(self._clock.now())
+        with moved(), TransactWrite(connection=self._connection) as transaction:
+            for before, after in records:
+                written = link_item(replace(after, revision=before.revision + 1), now)
+                transaction.save(written, condition=Item.revision == before.revision)
+
+    def newest_first(self, user_id: UserId, criteria: Criteria, links: int = 0) -> Iterator[Link | Bill]:
         low = f"b#{criteria.since or ''}"
         ends = [f"b#{criteria.until}{AFTER_ALL}"] if criteria.until else []
         ends += [f"b#{criteria.after}"] if criteria.after else []
-        page = FILTERED_PAGE if criteria.is_partial else criteria.limit + PAGE_MARGIN
+        page = FILTERED_PAGE if criteria.is_partial else criteria.limit + max(links + 1, PAGE_MARGIN)
         with translated():
             if not ends:
                 # Links sort behind bills: descending, one query has both.
@@ -183,15 +192,18 @@ class BillTable(UserRows):
         with translated():
             return any(self._items.query(user_id, Item.sk == GONE, consistent_read=True))
 
+    @property
+    def _connection(self) -> Connection:
+        """The model's own: a second one would cost a second botocore client."""
+        return self._items._get_connection().connection  # noqa: SLF001
+
     def _write(self, before: Link, after: Link, changes: Sequence[Change]) -> None:
         now = rfc3339(self._clock.now())
         stands = Item.revision == before.revision if before.revision else Item.sk.does_not_exist()
         if before.revision and not changes:
             link_item(after, now).save(condition=stands)
             return
-        # The model's own connection: a second one would cost a second botocore client.
-        connection = self._items._get_connection().connection  # noqa: SLF001
-        with TransactWrite(connection=connection) as transaction:
+        with TransactWrite(connection=self._connection) as transaction:
             if not before.revision:
                 # What is there already is deleted with its user, and its revision with it; only a first write of a
                 # link needs the mark.

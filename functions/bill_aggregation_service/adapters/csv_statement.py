@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
 from functions.bill_aggregation_service.adapters.base import (
@@ -36,6 +36,7 @@ from functions.bill_aggregation_service.model import (
 from functions.bill_aggregation_service.rules import minor_units_if_known, plain
 
 NUMBER = re.compile(r"-?(\d{1,3}(,\d{2,3})+|\d+)(\.\d+)?", re.ASCII)
+DAY = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 COLUMNS = frozenset(
     {"Statement No", "Statement Date", "Period From", "Period To", "Due Date", "Description", "Charge Type", "Quantity",
      "Unit", "Rate", "Amount", "Currency", "Statement Total", "Status", "Plan"}
@@ -144,7 +145,11 @@ def _line_item(row: Row, currency: str) -> LineItem:
 
 
 def _day(text: str) -> date:
-    return datetime.strptime(text, "%d/%m/%Y").date()  # noqa: DTZ007  # a day has no zone
+    found = DAY.fullmatch(text)
+    if found is None:
+        raise ValueError("this is no day")
+    day, month, year = map(int, found.groups())
+    return date(year, month, day)
 
 
 def _number(text: str) -> Decimal:

@@ -124,6 +124,8 @@ class FakeStore:
     kept: dict[BillKey, Bill] = field(default_factory=dict)
     versions: list[Bill] = field(default_factory=list)
     moves: int = 0
+    together: list[int] = field(default_factory=list)
+    """How many records each transaction of several wrote."""
     bill_writes: int = 0
     link_writes: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -157,6 +159,14 @@ class FakeStore:
             self.link_writes += 1
         return [_pending(bill) for bill in numbered]
 
+    def save_records(self, records: Sequence[tuple[Link, Link]]) -> None:
+        with self.lock:
+            if any(self.rows[before.user_id, before.link_id].revision != before.revision for before, _ in records):
+                raise LinkMoved
+            self.together.append(len(records))
+        for before, after in records:
+            self.save(before, after)
+
     def bill(self, user_id: UserId, key: BillKey) -> Bill | None:
         bill = self.kept.get(key)
         return bill if bill and bill.user_id == user_id else None
@@ -181,7 +191,7 @@ class FakeStore:
     def _edition(self, key: BillKey) -> int:
         return self.kept[key].edition if key in self.kept else 0
 
-    def newest_first(self, user_id: UserId, criteria: Criteria) -> Iterator[Link | Bill]:
+    def newest_first(self, user_id: UserId, criteria: Criteria, links: int = 0) -> Iterator[Link | Bill]:
         yield from self.links(user_id)
         for bill in sorted(self.kept.values(), key=lambda bill: bill.position, reverse=True):
             within = (criteria.since or date.min) <= bill.content.sorted_on <= (criteria.until or date.max)

@@ -1,6 +1,8 @@
 """What the aggregator asks of other services, and how it reads their answers."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -110,6 +112,19 @@ def test_a_provider_is_asked_for_once_a_minute(servicer: Servicer) -> None:
     assert servicer.asked == 2
     with pytest.raises(NotFound):
         providers.get(ProviderId("prv_y"))
+
+
+def test_links_that_are_read_at_once_ask_for_their_provider_once(servicer: Servicer) -> None:
+    providers = ProvidersClient(stub(servicer, "Providers"))
+    together = threading.Barrier(8)
+
+    def get(_: int) -> str:
+        together.wait(10)
+        return providers.get(ProviderId("prv_x")).name
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(get, range(8))) == ["X"] * 8
+    assert servicer.asked == 1
 
 
 def test_linked_leaves_out_what_is_unlinked_and_what_files_feed(servicer: Servicer) -> None:

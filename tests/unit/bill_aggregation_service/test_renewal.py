@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from functions.bill_aggregation_service.refresh import CACHE_SPACE
+from functions.bill_aggregation_service.keeping import CACHE_SPACE
 from functions.bill_aggregation_service.schemas import BillsQuery, SummaryQuery
 from functions.common.cache import Entry
 from functions.common.errors import InvalidInput

@@ -251,6 +251,49 @@ def test_some_links_are_read_without_the_others(table: BillTable, calls: list[st
     assert calls == ["Query", "Query"]
 
 
+def test_where_more_links_are_known_to_be_a_page_has_room_for_them(table: BillTable, calls: list[str]) -> None:
+    for number in range(40):
+        refresh(table, link_id=LinkId(f"lnk_{number:026}"))
+    refresh(table, *monthly(30))
+    calls.clear()
+    rows = table.newest_first(USER, Criteria(limit=10), 41)
+
+    assert [next(rows) for _ in range(41 + 11)]
+    assert calls == ["Query"]
+
+
+class TestRecordsTogether:
+    def read(self, table: BillTable, link_id: LinkId) -> Link:
+        link = table.link(USER, link_id)
+        assert link is not None
+        return link
+
+    def test_go_in_one_transaction(self, table: BillTable, calls: list[str]) -> None:
+        for link_id in (LINK, OTHER_LINK):
+            refresh(table, link_id=link_id)
+        before = [self.read(table, link_id) for link_id in (LINK, OTHER_LINK)]
+        calls.clear()
+
+        table.save_records([(link, replace(link, error_code="provider_unavailable")) for link in before])
+
+        assert calls == ["TransactWriteItems"]
+        for link in before:
+            written = self.read(table, link.link_id)
+            assert written == replace(link, error_code="provider_unavailable", revision=link.revision + 1)
+
+    def test_all_or_none(self, table: BillTable) -> None:
+        for link_id in (LINK, OTHER_LINK):
+            refresh(table, link_id=link_id)
+        before = [self.read(table, link_id) for link_id in (LINK, OTHER_LINK)]
+        table.save(before[1], replace(before[1], gone=True))
+
+        with pytest.raises(LinkMoved):
+            table.save_records([(link, replace(link, error_code="provider_unavailable")) for link in before])
+
+        assert self.read(table, LINK) == before[0]
+        assert self.read(table, OTHER_LINK).gone
+
+
 def test_bounds_and_positions(table: BillTable) -> None:
     refresh(table, *monthly(5))
     third = next(
