@@ -23,6 +23,7 @@ VARIABLES = {
     "PreviousCredentialsKeyId": "PREVIOUS_CREDENTIALS_KEY_ID",
     "Sandbox": "SANDBOX",
 }
+OLD_KEY = "PreviousCredentialsKeyId"
 X86, ARM = "x86_64", "arm64"
 
 
@@ -38,6 +39,10 @@ def of(settings: Settings, environ: Mapping[str, str] = os.environ, path: Path =
     """What is asked of a deploy. Emulators take nothing from samconfig.toml, and no tags. Raises Failure for a stage
     that would be public with the sandbox's limits."""
     asked = {name: environ[variable] for name, variable in VARIABLES.items() if environ.get(variable)}
+    if asked.get(OLD_KEY) == "none":
+        asked[OLD_KEY] = (
+            ""  # said, since a parameter that is left away keeps its value: a deploy in between must not drop it
+        )
     if settings.emulated:
         return Stage(DEFAULT, {"Sandbox": "true", **asked}, MappingProxyType({}))
     config = tomllib.loads(path.read_text())

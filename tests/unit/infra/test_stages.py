@@ -57,6 +57,14 @@ def test_make_s_command_line_comes_first(samconfig: Path) -> None:
     assert (told["Architecture"], told["CacheUrl"], told["AlarmEmail"]) == ("x86_64", "none", "a@example.com")
 
 
+def test_the_key_of_credentials_that_was_given_up_is_forgotten_when_that_is_said_and_not_before(
+    samconfig: Path,
+) -> None:
+    assert "PreviousCredentialsKeyId" not in of("prod", samconfig).parameters, "the stack keeps what it has"
+    assert of("prod", samconfig, PREVIOUS_CREDENTIALS_KEY_ID="k-1").parameters["PreviousCredentialsKeyId"] == "k-1"
+    assert of("prod", samconfig, PREVIOUS_CREDENTIALS_KEY_ID="none").parameters["PreviousCredentialsKeyId"] == ""
+
+
 def test_the_sandbox_stays_out_of_production(samconfig: Path) -> None:
     with pytest.raises(Failure, match="in production"):
         of("prod", samconfig, SANDBOX="true")
