@@ -40,9 +40,8 @@ def of(settings: Settings, environ: Mapping[str, str] = os.environ, path: Path =
     that would be public with the sandbox's limits."""
     asked = {name: environ[variable] for name, variable in VARIABLES.items() if environ.get(variable)}
     if asked.get(OLD_KEY) == "none":
-        asked[OLD_KEY] = (
-            ""  # said, since a parameter that is left away keeps its value: a deploy in between must not drop it
-        )
+        # has to be said: a parameter that is left away keeps its value, so that no deploy in between drops it
+        asked[OLD_KEY] = ""
     if settings.emulated:
         return Stage(DEFAULT, {"Sandbox": "true", **asked}, MappingProxyType({}))
     config = tomllib.loads(path.read_text())
