@@ -57,6 +57,8 @@ bearer = "{token}"
 [[operations]]
 include-operation-id = {beyond_schema}
 checks.positive_data_acceptance.expected-statuses = ["2xx", 304, 401, 403, 404, 409, 412, 422, 429]
+# a precondition is looked at before the content (RFC 9110, 13.2.1)
+checks.negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429]
 """
 # one value in two is made up, the other is or names something that is there
 KNOWN = """
