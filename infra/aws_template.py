@@ -1,4 +1,4 @@
-"""What AWS is given beyond template.yaml: what SAM takes no condition for and the emulators cannot have (ADR 23).
+"""What AWS is given beyond template.yaml: what SAM takes no condition for and the emulators cannot have (ADR 24).
 
 The built template is written once more, beside itself, with: an alias for each function of the API, SnapStart on what
 it names, in production a canary before it, and tables that outlive their stack.
