@@ -1,6 +1,7 @@
 """Queries, bodies and answers of the bill routes; a bill itself is in `bill_reply.py`."""
 
 import datetime as dt
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -162,5 +163,6 @@ def _source(row: "SourceRow") -> SourceReply:
     )
 
 
+@functools.lru_cache(maxsize=64)
 def _name(query: BillsQuery | SummaryQuery) -> str:
     return hashlib.blake2b(msgspec.json.encode(query), digest_size=12).hexdigest()

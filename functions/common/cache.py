@@ -11,15 +11,14 @@ the hard one it is not served. What is not there, one reader fills, while others
 Without Redis everything still works: nothing is cached and limits are kept per instance.
 """
 
-import functools
-import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from functions.common.cache_scripts import BUMP, FILL, LEASE, LIMIT_AND_READ, LOOK
 from functions.common.logs import fields
@@ -44,6 +43,10 @@ MAX_FIELDS = 200
 """Of one owner's space: answers and leases."""
 
 
+class NoReply(Exception):
+    """No server that can be reached, none in time, or an error: what it was, in a word."""
+
+
 class Found(StrEnum):
     NOTHING = "nothing"
     """Nothing was asked for, the request was refused, or there is no cache."""
@@ -59,8 +62,7 @@ class Found(StrEnum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """Where an answer is kept: `space` of an `owner`, under a name derived from the question."""
 
     owner: str
@@ -72,8 +74,7 @@ class Entry:
         return f"{{{self.owner}}}:{self.space}"
 
 
-@dataclass(frozen=True, slots=True)
-class Cached:
+class Cached(msgspec.Struct, frozen=True):
     """What the cache knew: the version of the owner's data (0: unknown), and the answer if there was one."""
 
     version: int = 0
@@ -142,15 +143,9 @@ class Cache:
         script share a hash tag."""
         if not self._url or self._now() < self._retry_at:
             return None
-        import redis
-
         try:
-            server = self._server(timeout_ms or self._timeout_ms)
-            try:
-                answer = server.ask("EVALSHA", _digest(script), len(keys), *keys, *args)
-            except redis.exceptions.NoScriptError:
-                answer = server.ask("EVAL", script, len(keys), *keys, *args)
-        except redis.RedisError as error:
+            answer = self._server(timeout_ms or self._timeout_ms).run(script, keys, args)
+        except NoReply as error:
             self._failed(error)
             return None
         if self._failures:
@@ -166,11 +161,11 @@ class Cache:
                 return _unframed(missed.version, Found.FRESH, framed)
         return missed
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: NoReply) -> None:
         pause = min(FIRST_PAUSE_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)
         self._retry_at = self._now() + pause
         if not self._failures:  # once, not with each request that finds it so
-            log.warning("cache_unavailable", extra=fields(error=type(error).__name__))
+            log.warning("cache_unavailable", extra=fields(error=str(error)))
         self._failures += 1
 
     def _server(self, timeout_ms: int) -> "RedisServer":
@@ -180,12 +175,6 @@ class Cache:
 
             self._servers[timeout_ms] = RedisServer(self._url, timeout_ms / 1000)
         return self._servers[timeout_ms]
-
-
-@functools.cache
-def _digest(script: str) -> str:
-    """By which Redis knows it."""
-    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def _unframed(version: int, found: Found, framed: bytes) -> Cached:

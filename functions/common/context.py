@@ -4,15 +4,11 @@ Context variables, so that threads of a fan-out get them by `contextvars.copy_co
 them.
 """
 
+import os
 import re
-import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-
-from functions.common.ids import new_id
 
 CORRELATION_HEADER = "X-Correlation-Id"
 TRACE_HEADER = "traceparent"
@@ -35,27 +31,30 @@ class Invocation:
 _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 
-@contextmanager
-def invocation(
-    correlation_id: str | None, seconds: float, parent: str | None = None, caller_address: str = ""
-) -> Iterator[Invocation]:
+class invocation:  # noqa: N801 - for `with`, like contextlib's
     """Everything within belongs to this correlation id (a new one if absent or ill-formed) and ends in `seconds`.
 
     `parent`: the caller's traceparent; without a well-formed one a new trace begins.
     """
-    accepted = correlation_id if correlation_id and _ACCEPTED.fullmatch(correlation_id) else new_id("cor")
-    current = Invocation(accepted, time.monotonic() + seconds, _step(parent), caller_address)
-    token = _current.set(current)
-    try:
-        yield current
-    finally:
-        _current.reset(token)
+
+    def __init__(
+        self, correlation_id: str | None, seconds: float, parent: str | None = None, caller_address: str = ""
+    ) -> None:
+        accepted = correlation_id if correlation_id and _ACCEPTED.fullmatch(correlation_id) else _new_correlation_id()
+        self._current = Invocation(accepted, time.monotonic() + seconds, _step(parent), caller_address)
+
+    def __enter__(self) -> Invocation:
+        self._token = _current.set(self._current)
+        return self._current
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 def correlation_id() -> str:
     """Of the present invocation; a new one outside any."""
     current = _current.get()
-    return current.correlation_id if current else new_id("cor")
+    return current.correlation_id if current else _new_correlation_id()
 
 
 def traceparent() -> str:
@@ -82,10 +81,15 @@ def remaining_seconds(default: float = 30.0) -> float:
     return max(0.0, current.deadline - time.monotonic()) if current else default
 
 
+def _new_correlation_id() -> str:
+    """Not as other identifiers are made: nothing is sorted by it, and each request needs one."""
+    return f"cor_{os.urandom(16).hex()}"
+
+
 def _step(parent: str | None) -> str:
     """The next step of the parent's trace, or the first of a new one, which asks nobody to record it."""
     given = _TRACEPARENT.fullmatch(parent) if parent else None
     if given is None or (given[1] == "00" and given[4]):
-        random = secrets.token_hex(24)
+        random = os.urandom(24).hex()
         return f"00-{random[:32]}-{random[32:]}-00"
-    return f"00-{given[2]}-{secrets.token_hex(8)}-{given[3]}"
+    return f"00-{given[2]}-{os.urandom(8).hex()}-{given[3]}"

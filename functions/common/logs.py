@@ -22,6 +22,7 @@ SECRET_NAMES = frozenset(
      "account_number", "code_verifier"}
 )  # fmt: skip
 MASK = "***"
+NOTHING: Mapping[str, object] = {}
 AUDIT = "audit"
 """Logger of what people with a role do. Its lines are written whatever the level, to be found by `logger: audit`."""
 
@@ -36,9 +37,34 @@ def fields(**values: object) -> dict[str, object]:
     return {"fields": values}
 
 
+class _Line(logging.LogRecord):
+    """What `tell` gives to handlers. LogRecord's own constructor looks at path, thread and process, which no line
+    tells: they are as in `USUAL`."""
+
+    USUAL = vars(logging.LogRecord("", logging.INFO, "", 0, "", (), None))
+
+    def __init__(self, **told: object) -> None:
+        self.__dict__.update(self.USUAL, **told)
+
+
+def tell(
+    logger: logging.Logger, event: str, fields: Mapping[str, object], metrics: Mapping[str, object] = NOTHING
+) -> None:
+    """As `logger.info(event, extra=…)` in two thirds of the time, for the line that each request writes. `metrics`:
+    members of the line as they are (`metrics.py`)."""
+    if logger.isEnabledFor(logging.INFO):
+        now = time.time()
+        line = _Line(name=logger.name, msg=event, created=now, msecs=now % 1 * 1000, fields=fields, metrics=metrics)
+        for handler in logging.getLogger().handlers:
+            handler.handle(line)
+
+
 def masked(values: Mapping[Any, object]) -> dict[Any, object]:  # Any: keys of whatever is logged
     """`values` without what its name says is secret, however deep it stands."""
-    return {name: MASK if str(name).lower() in SECRET_NAMES else _masked(value) for name, value in values.items()}
+    return {
+        name: MASK if str(name).lower() in SECRET_NAMES else value if type(value) in _PLAIN else _masked(value)
+        for name, value in values.items()
+    }
 
 
 def _masked(value: object) -> object:
@@ -88,19 +114,23 @@ class JsonFormatter(logging.Formatter):
         }
         if trace := trace_id():
             line["trace_id"] = trace
-        extra: dict[str, object] = getattr(record, "fields", {})
-        line.update(masked(extra))
-        line.update(getattr(record, "metrics", ()))
+        line.update(masked(getattr(record, "fields", NOTHING)))
+        line.update(getattr(record, "metrics", NOTHING))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _encoded(line)
+
+
+def configured() -> bool:
+    """Whether the root logger writes JSON lines already."""
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     """Makes the root logger write JSON lines; costs nothing when it does already. Libraries stay at WARNING: they log
     whole requests."""
     root = logging.getLogger()
-    if stream is None and any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers):
+    if stream is None and configured():
         return
     # what no line tells is not looked up (Logging HOWTO, "Optimization"): caller, thread, process
     logging._srcfile = None  # noqa: SLF001 - the HOWTO's own words

@@ -3,14 +3,14 @@ there is no cache. The exact ones, counted for all instances together, are in `c
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 MAX_LOCAL = 10_000
 """Owners that an instance keeps limits of while the cache is down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """At most `per_minute` requests a minute, evenly refilled; `policy` names it in keys and in the RateLimit
     headers."""
 
@@ -23,8 +23,7 @@ class Limit:
         return 60_000_000 // max(self.per_minute, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     allowed: bool
     remaining: int
     retry_after: float

@@ -76,12 +76,11 @@ def _read_fields(
         if name not in known
     ]
     for name, field in known.items():
-        path = f"{prefix}{name}"
         if name not in raw:
             if field.required:
-                errors.append(FieldError(path, "missing", "This field is required."))
+                errors.append(FieldError(f"{prefix}{name}", "missing", "This field is required."))
             continue
-        nested, value = _struct_of(field.type), raw[name]
+        path, nested, value = f"{prefix}{name}", _struct_of(field.type), raw[name]
         if nested and isinstance(value, Mapping):
             inner, inner_errors = _read_fields(nested, value, f"{path}.", strict=strict)
             errors.extend(inner_errors)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from chalice.app import Chalice, Request, Response
 
-from functions.common import logs, metrics
-from functions.common.cache import Cache, Cached, Entry, Found
+from functions.common import logs
+from functions.common.cache import Cache, Cached, Entry
 from functions.common.context import CORRELATION_HEADER, TRACE_HEADER, correlation_id, invocation
 from functions.common.errors import (
     AppError,
@@ -30,6 +30,7 @@ from functions.common.errors import (
     RateLimited,
     UnsupportedMediaType,
 )
+from functions.common.http import request_line
 from functions.common.http.answer import Answer, kept, reply, unless_known, unrouted
 from functions.common.http.auth import Principal, TokenVerifier, UserId
 from functions.common.http.etag import check_if_match
@@ -52,6 +53,7 @@ GATEWAY_SECONDS = 28.0
 """API Gateway gives up after 29 s: nobody waits longer for an answer."""
 MIN_SECRET_CHARS = 16
 NOBODY = Principal(UserId(""))
+NOTHING_CACHED = Cached()
 S = TypeVar("S", bound=msgspec.Struct)
 Handler = Callable[..., object]
 
@@ -64,6 +66,7 @@ class ServiceApp(Chalice):
 
     principal: Principal
     cached: Cached
+    _headers: Mapping[str, str]
     _query: msgspec.Struct | None = None
 
     def __init__(self, name: str, environ: Mapping[str, str] = os.environ) -> None:
@@ -171,10 +174,11 @@ class ServiceApp(Chalice):
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:  # Any: Lambda's own event and context
         started = time.perf_counter()
-        logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
+        if not logs.configured():
+            logs.configure(self._environ.get("LOG_LEVEL", "INFO"))
         asked = event.get("requestContext") or {}
-        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        self._event, self.cached, self._query = event, Cached(), None
+        self._headers = headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        self._event, self.cached, self._query = event, NOTHING_CACHED, None
         left = context.get_remaining_time_in_millis() / 1000 - 0.5 if context else GATEWAY_SECONDS
         parent = headers.get(TRACE_HEADER)
         address = str((asked.get("identity") or {}).get("sourceIp") or "")
@@ -187,31 +191,9 @@ class ServiceApp(Chalice):
             }
             if isinstance(answer["body"], bytes):
                 answer |= {"body": base64.b64encode(answer["body"]).decode(), "isBase64Encoded": True}
-            log.info(
-                "request",
-                extra=logs.fields(
-                    method=asked.get("httpMethod"),
-                    route=asked.get("resourcePath"),
-                    status=answer["statusCode"],
-                    ms=round((time.perf_counter() - started) * 1000, 1),
-                )
-                | self._counted(str(asked.get("resourcePath"))),
-            )
+            seconds = time.perf_counter() - started
+            request_line.tell(log, self.app_name, asked, answer["statusCode"], seconds, self.cached.found)
             return answer
-
-    def _counted(self, route: str) -> dict[str, object]:
-        """How the cached read ended, as a metric; nothing where none was made."""
-        found = self.cached.found
-        if found is Found.NOTHING:
-            return {}
-        return metrics.counted(
-            self.app_name,
-            route,
-            CacheHits=int(found is Found.FRESH),
-            CacheStale=int(found in (Found.STALE, Found.RENEW)),
-            CacheMisses=int(found in (Found.MISS, Found.BUSY)),
-            CacheErrors=int(found is Found.DOWN),
-        )
 
     # What handlers use.
 
@@ -229,7 +211,7 @@ class ServiceApp(Chalice):
         return cast(bytes, self.request.raw_body)
 
     def header(self, name: str) -> str | None:
-        return cast("str | None", self.request.headers.get(name))
+        return self._headers.get(name.lower())
 
     def json_object(self) -> dict[str, Any]:  # Any: JSON of any shape
         """The body as a JSON object, for handlers that must look at one field before they judge the rest."""
@@ -274,8 +256,10 @@ class ServiceApp(Chalice):
         """Chalice's routing, but for what Chalice would answer in a format of its own. HEAD never has a body."""
         asked = event.get("requestContext") or {}
         resource, method = asked.get("resourcePath"), asked.get("httpMethod")
-        allowed = sorted(known_method for path, known_method in self.specs if path == resource)
-        answer = self._dispatch(event, context) if method in allowed else unrouted(asked, allowed)
+        if (resource, method) in self.specs:
+            answer = self._dispatch(event, context)
+        else:
+            answer = unrouted(asked, sorted(known for path, known in self.specs if path == resource))
         return {**answer, "body": ""} if method == "HEAD" else answer
 
     def _dispatch(self, event: Any, context: Any) -> dict[str, Any]:  # Any: Lambda's own event and context

@@ -26,6 +26,8 @@ def cors_headers(origin: str | None, allowed: Sequence[str]) -> Mapping[str, str
 
 def with_cors(headers: Mapping[str, str], cors: Mapping[str, str]) -> Mapping[str, str]:
     """Both together; an answer that varies by more than its origin says both in one header."""
+    if not cors:
+        return headers
     varies = ", ".join(dict.fromkeys(each["Vary"] for each in (headers, cors) if "Vary" in each))
     return {**cors, **headers, **({"Vary": varies} if varies else {})}
 

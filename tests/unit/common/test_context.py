@@ -1,11 +1,11 @@
 import contextvars
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from functions.common.context import correlation_id, invocation, remaining_seconds, trace_id, traceparent
-from functions.common.ids import is_id
 
 
 def test_within_an_invocation_everything_belongs_to_its_correlation_id() -> None:
@@ -16,7 +16,7 @@ def test_within_an_invocation_everything_belongs_to_its_correlation_id() -> None
 @pytest.mark.parametrize("given", [None, "", "a" * 65, "with space", "line\nbreak", "ends\n", "é", '{"a":1}'])
 def test_an_absent_or_ill_formed_correlation_id_is_replaced(given: str | None) -> None:
     with invocation(given, 5):
-        assert is_id("cor", correlation_id())
+        assert re.fullmatch("cor_[0-9a-f]{32}", correlation_id())
 
 
 def test_outside_there_is_a_new_one_each_time() -> None:

@@ -52,6 +52,30 @@ def test_what_its_name_says_is_secret_is_masked_at_any_depth(name: str, log_line
     assert written[2]["pair"][1] == "seen"
 
 
+def test_a_line_is_told_as_the_logger_would_have_written_it(log_lines: Lines) -> None:
+    told: dict[str, object] = {"route": "/bills", "body": {"password": "hunter2"}}
+    with invocation("req-1", 5):
+        log.info("request", extra=logs.fields(**told))
+        logs.tell(log, "request", told)
+        logs.tell(log, "request", {"ms": 1.5}, {"CacheHits": 1, "_aws": {"Timestamp": 0}})
+
+    written = log_lines()
+    times = [line.pop("time") for line in written]
+    assert times == sorted(times)
+    assert written[0] == written[1]
+    assert written[1]["body"] == {"password": logs.MASK}
+    assert (written[2]["ms"], written[2]["CacheHits"], written[2]["_aws"]) == (1.5, 1, {"Timestamp": 0})
+
+
+def test_a_line_is_not_told_below_the_level_of_its_logger(log_lines: Lines) -> None:
+    quiet = logging.getLogger("functions.quiet")
+    quiet.setLevel(logging.WARNING)
+
+    logs.tell(quiet, "request", {})
+
+    assert log_lines() == []
+
+
 def test_an_exception_is_logged_whole_in_the_same_line(log_lines: Lines) -> None:
     try:
         dict[str, str]()["which"]
