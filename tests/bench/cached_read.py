@@ -33,7 +33,7 @@ from tests.support.http import KID, configure, jwks, token
 
 USER = "usr_01JD3N8Z6W3V9K4T7Q2M5XBRPC"
 OURS, BUDGET, WARM_BUDGET = "BillApi", 0.5, 1.5
-WARM_CALLS = 300
+WARM_PAIRS, WARM_CALLS = 2_000, 5
 
 
 def page() -> bytes:
@@ -100,7 +100,8 @@ def _first_answer(scratch: Path, cache_url: str, rounds: int) -> None:
 
 
 def _warm_answer(cache_url: str) -> None:
-    """Blocks of calls take turns with blocks of the bare work, in one process."""
+    """A few calls and a few times the bare work take turns, in one process. Whatever else the machine does can only add
+    to a time: the least of each is what the work takes, and the budget is held to these."""
     bearer = token(USER)
     asked = event(bearer)
     app = configure(bill_app.app, cache_url=cache_url, cache_timeout_ms=2000, user_rate_per_minute=10_000_000)
@@ -119,17 +120,21 @@ def _warm_answer(cache_url: str) -> None:
         raise RuntimeError("the token is of another key")
     with Path(os.devnull).open("w") as nowhere:
         logs.configure("INFO", nowhere)  # lines are made as always; where they go is the platform's affair
-        rounds = [(_seconds(call), _seconds(bare)) for _ in range(10)][1:]
-    ours_each, bare_each = [mine for mine, _ in rounds], [floor for _, floor in rounds]
-    share = ratio(ours_each, bare_each)
+        pairs = [(_seconds(call), _seconds(bare)) for _ in range(WARM_PAIRS)]
+    ours_each, bare_each = [mine for mine, _ in pairs], [floor for _, floor in pairs]
+    share, usual = min(ours_each) / min(bare_each), ratio(ours_each, bare_each)
     table(
-        f"Cached GET /bills in a warm function, µs per call, of {len(rounds)} blocks of {WARM_CALLS}",
-        ["what", "µs", "ratio", "budget", ""],
+        f"Cached GET /bills in a warm function, µs per call, least (median) of {WARM_PAIRS} times {WARM_CALLS}",
+        ["what", "µs", "ratio", "median of pairs", "budget", ""],
         [
-            [OURS, f"{median(ours_each) * 1e6:.0f}", f"{share:.2f}", f"{WARM_BUDGET}", verdict(share, WARM_BUDGET)],
-            ["round trip + signature + encoding", f"{median(bare_each) * 1e6:.0f}", "1.00", "", ""],
+            [OURS, _micros(ours_each), f"{share:.2f}", f"{usual:.2f}", f"{WARM_BUDGET}", verdict(share, WARM_BUDGET)],
+            ["round trip + signature + encoding", _micros(bare_each), "1.00", "1.00", "", ""],
         ],
     )
+
+
+def _micros(seconds: list[float]) -> str:
+    return f"{min(seconds) * 1e6:.0f} ({median(seconds) * 1e6:.0f})"
 
 
 def _seconds(work: Callable[[], None]) -> float:
