@@ -8,6 +8,7 @@ nothing comes along unseen. boto3 is left to the Lambda runtime. Functions with 
 Wheels are those of the interpreter that will run them: the host's for the embedded engine, Lambda's elsewhere.
 """
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -16,6 +17,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra import stages
@@ -171,8 +174,13 @@ def dependencies(names: list[str], python: str, platform: str) -> Path:
     requirements = pinned(names, PINS.read_text()) if names else ""
     recipe = f"{requirements}|{sys.version}|{platform}|{Path(__file__).read_text()}"
     target = DEPENDENCIES / f"py{python}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
-    if target.exists():
-        return target
+    with _one_maker(target) as made:
+        if not made:
+            _install(target, requirements, python, platform)
+    return target
+
+
+def _install(target: Path, requirements: str, python: str, platform: str) -> None:
     scratch = target.with_name(f"{target.name}.{os.getpid()}")
     scratch.mkdir(parents=True)
     listed = scratch / "requirements.txt"
@@ -191,7 +199,19 @@ def dependencies(names: list[str], python: str, platform: str) -> Path:
     _trim(scratch)
     _compile_dependencies(scratch, python)
     scratch.rename(target)
-    return target
+
+
+@contextmanager
+def _one_maker(target: Path) -> Iterator[bool]:
+    """Functions are built at the same time, and some want the same folder: one makes it, the others wait. Whether it is
+    there already."""
+    if target.exists():
+        yield True
+        return
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / ".making").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield target.exists()
 
 
 def _trim(folder: Path) -> None:
@@ -265,8 +285,13 @@ def own_package(listed: Path, python: str, *, grpc: bool = False) -> Path:
     for place, source in sources.items():
         digest.update(f"{place}|{source.stat().st_size}|".encode() + source.read_bytes())
     target = PACKAGES / f"{service}-{listed.stem}{'-grpc' if grpc else ''}" / digest.hexdigest()[:12]
-    if target.exists():
-        return target
+    with _one_maker(target) as made:
+        if not made:
+            _put_together(target, sources, python)
+    return target
+
+
+def _put_together(target: Path, sources: Mapping[Path, Path], python: str) -> None:
     shutil.rmtree(target.parent, ignore_errors=True)
     scratch = target.with_name(f"{target.name}.{os.getpid()}")
     package = scratch / "functions"
@@ -276,7 +301,6 @@ def own_package(listed: Path, python: str, *, grpc: bool = False) -> Path:
     if python == host_python():
         _compile(package, scratch)
     scratch.rename(target)
-    return target
 
 
 def assets(service: str) -> dict[str, Path]:

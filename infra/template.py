@@ -8,10 +8,15 @@ import yaml
 from infra.console import Failure
 from infra.settings import ROOT
 
+try:  # libyaml reads the template many times as fast, and a build reads it for each function; not every PyYAML has it
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 TEMPLATE = ROOT / "template.yaml"
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):
     """CloudFormation's short forms (!Ref, !GetAtt, !Sub …) are read as {"Ref": …}, {"Fn::GetAtt": …} and so on."""
 
 
