@@ -1,8 +1,10 @@
 """Unit tests reach no network, and see no environment but what they set."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
+from botocore import loaders, session
 from pytest_socket import disable_socket, enable_socket
 
 
@@ -21,3 +23,12 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def descriptions_of_aws() -> Iterator[None]:
+    """All sessions of botocore share what they have read of its descriptions of services, as clients of one session do:
+    to read them anew (DynamoDB's is half a megabyte of JSON) was half the time of a test with moto."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "create_loader", cache(loaders.create_loader))
+        yield

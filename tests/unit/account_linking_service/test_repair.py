@@ -109,7 +109,7 @@ def test_what_an_older_attempt_says_of_the_old_login_is_not_believed(world: Worl
     assert late == repaired
 
 
-@pytest.mark.parametrize("link_id", ["lnk_short", "", new_id("lnk")])
+@pytest.mark.parametrize("link_id", ["lnk_short", "", new_id("lnk")], ids=["short", "empty", "of nobody"])
 def test_an_unknown_link_cannot_be_repaired(world: World, link_id: str) -> None:
     with pytest.raises(NotFound):
         world.repair.replace_credentials(ADA, link_id, NEW)

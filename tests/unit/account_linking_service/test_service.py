@@ -107,7 +107,11 @@ def test_unlinking_shreds_and_hides(world: World) -> None:
         world.register.record_outcome(ADA, link.link_id, outcome(world))
 
 
-@pytest.mark.parametrize("link_id", [new_id("lnk"), new_id("usr"), "lnk_short", "acct#x", ""])
+@pytest.mark.parametrize(
+    "link_id",
+    [new_id("lnk"), new_id("usr"), "lnk_short", "acct#x", ""],
+    ids=["of nobody", "of a user", "short", "of something else", "empty"],
+)
 def test_unknown_and_ill_formed_ids_are_not_found(world: World, link_id: str) -> None:
     linked(world)
     for ask in (world.linking.get_account, world.linking.unlink_account):

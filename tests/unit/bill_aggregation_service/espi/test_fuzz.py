@@ -153,7 +153,7 @@ def ended_with(chunks: Iterator[bytes]) -> str:
 def test_a_large_file_takes_seconds_and_little_memory(name: str) -> None:
     """4 MB here. What the memory holds does not grow with the file, but for the text at hand and the bills."""
     head, piece, tail = (LARGE | REFUSED)[name]
-    began = time.monotonic()
+    began = time.process_time()  # other tests run at the same time
     tracemalloc.start()
 
     code = ended_with(repeated(head, piece, tail, 4 * MB))
@@ -162,13 +162,13 @@ def test_a_large_file_takes_seconds_and_little_memory(name: str) -> None:
     tracemalloc.stop()
     assert code in (("too_complex", "too_many_bills") if name in REFUSED else ("",))
     assert peak < (14 if name.startswith(("one", "summaries")) else 6) * MB
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 def test_readings_are_forgotten_at_once() -> None:
     head, piece, tail = READINGS
     peaks = []
-    for size in (MB, 8 * MB):
+    for size in (MB // 2, 4 * MB):
         tracemalloc.start()
         read_file(repeated(head, piece, tail, size), DEFAULTS)
         peaks.append(tracemalloc.get_traced_memory()[1])
