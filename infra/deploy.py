@@ -20,11 +20,13 @@ TIMEOUT = {"embedded": 240.0, "localstack": 420.0, "aws": 3600.0}  # seconds for
 FUNCTIONS = ROOT / "functions"
 
 
-def deploy(settings: Settings) -> None:
-    """Everything, from the sources to a migrated stack. Raises Failure, saying what to do, at the step that fails."""
+def deploy(settings: Settings, *, built: bool = False) -> None:
+    """Everything, from the sources (or from artefacts that are `built`) to a migrated stack. Raises Failure at the step
+    that fails, saying what to do."""
     stages.of(settings)  # whether it may be deployed as asked, before anything is built
     with build.one_at_a_time():
-        build.build(settings)
+        if not built:
+            build.build(settings)
         release(settings, dict(settings.rpc_parameters))
     migrate(settings)
     say(f"deployed: {stack.api_url(settings)}")
