@@ -10,6 +10,7 @@ from infra.settings import ROOT, Settings
 
 FILE = ROOT / "docker-compose.localstack.yml"
 PROJECT, NETWORK = "billing-localstack", "billing"  # their names in that file
+FUNCTIONS = f"^{PROJECT}-localstack-1-lambda-"  # how LocalStack names its functions' containers
 NO_ENGINE = "Without Docker the platform runs embedded: make up"
 
 
@@ -23,7 +24,14 @@ def up(settings: Settings) -> None:
 
 
 def down(settings: Settings) -> None:
-    """Stops both; LocalStack keeps nothing."""
+    """Stops both, and the functions' containers. LocalStack keeps nothing, so nothing gets time to end: it would start
+    with its functions, be killed before it is done, and leave the rest behind in the network."""
+    _compose("stop", "--timeout", "0", settings=settings)
+    listing = ["docker", "ps", "--all", "--quiet", "--filter", f"name={FUNCTIONS}"]
+    left = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
+    if left:
+        with step(f"removing {len(left)} functions' containers"):
+            subprocess.run(["docker", "rm", "--force", *left], capture_output=True, check=False)
     _compose("down", "--volumes", settings=settings)
 
 

@@ -19,13 +19,15 @@ class Docker:
 
     def __init__(self, refused: str = "") -> None:
         self.refused = refused
+        self.listed = ""
         self.calls: list[tuple[list[str], dict[str, str]]] = []
 
     def __call__(
         self, command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None, **_: object
-    ) -> "subprocess.CompletedProcess[bytes]":
+    ) -> "subprocess.CompletedProcess[str]":
         self.calls.append((command, env or {}))
-        return subprocess.CompletedProcess(command, int(bool(self.refused) and self.refused in command), b"", b"")
+        said = self.listed if "ps" in command else ""
+        return subprocess.CompletedProcess(command, int(bool(self.refused) and self.refused in command), said, "")
 
 
 @pytest.fixture
@@ -51,6 +53,24 @@ def test_that_it_starts_is_not_enough(docker: Docker, monkeypatch: pytest.Monkey
 
     with pytest.raises(Failure, match=r"does not answer at .*:4620"):
         compose.up(MOVED)
+
+
+def test_what_localstack_started_goes_before_the_network_that_it_is_in(docker: Docker) -> None:
+    docker.listed = "one\ntwo\n"
+
+    compose.down(MOVED)
+
+    commands = [command for command, _ in docker.calls]
+    removed = commands.index(["docker", "rm", "--force", "one", "two"])
+    stopped = next(at for at, command in enumerate(commands) if "stop" in command)
+    down = next(at for at, command in enumerate(commands) if "down" in command)
+    assert stopped < removed < down
+
+
+def test_nothing_is_removed_where_nothing_was_started(docker: Docker) -> None:
+    compose.down(MOVED)
+
+    assert not any("rm" in command for command, _ in docker.calls)
 
 
 @pytest.mark.parametrize(
