@@ -36,6 +36,7 @@ def write(built: Path, parameters: Mapping[str, str]) -> Path:
 def extended(template: Template, parameters: Mapping[str, str], digests: Mapping[str, str]) -> Template:
     """`template`, changed in place. `digests`: of the functions' artefacts."""
     in_production = parameters.get("Production") == "true"
+    template["Parameters"]["Target"] |= {"Default": "aws", "AllowedValues": ["aws"]}  # what follows is for no other
     if parameters.get("Tracing") == "Active":
         template["Globals"]["Function"]["Tracing"] = "Active"
     for name, resource in template["Resources"].items():

@@ -5,6 +5,8 @@ from pathlib import Path
 from infra import aws_template, template
 
 BUILT = """
+Parameters:
+  Target: {Type: String, Default: emulated, AllowedValues: [emulated, aws]}
 Resources:
   BillApi:
     Type: AWS::Serverless::Function
@@ -30,6 +32,11 @@ def test_it_stands_where_its_paths_begin_and_names_all_that_it_named(tmp_path: P
     written = aws_template.write(tmp_path / "template.yaml", {"Production": "true"})
 
     assert written.parent == tmp_path
+    assert template.read(written)["Parameters"]["Target"] == {
+        "Type": "String",
+        "Default": "aws",
+        "AllowedValues": ["aws"],
+    }
     resources = template.read(written)["Resources"]
     function = resources["BillApi"]["Properties"]
     assert function["Environment"]["Variables"]["TABLE"] == {"Ref": "BillsTable"}
