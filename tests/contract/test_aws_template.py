@@ -114,7 +114,7 @@ class TestNetworkAndCache:
                 assert url == told if told is not None else url["Fn::Sub"].startswith("rediss://functions:{{resolve:")
 
     def test_an_emulator_has_neither_even_where_it_is_told_of_no_cache(self, whole: dict[str, Any]) -> None:
-        given = stack(whole, {"CacheUrl": ""})
+        given = stack(whole, {"CacheUrl": "", "Target": "emulated"})
 
         assert not given.resources.keys() & {"Network", "Cache", "Observability", "Firewall", "AlarmTopic"}
         assert not of_type(given, "AWS::Logs::LogGroup")
