@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # Any: the measurements, as JSON has them
 
-from infra import inventory
+from infra import inventory, settings, stages
 from infra.console import Failure
 from infra.prices import PRICES
 from infra.settings import ROOT
@@ -27,7 +27,8 @@ class Assumptions:
     lambda_factor: float = 2.0
     """Billed milliseconds on Lambda for one measured here. 1024 MB are 0.58 of a processor, so work alone takes 1.7
     times as long as on a whole one."""
-    architecture: str = "x86_64"
+    architecture: str = "arm64"
+    """As `samconfig.toml` has it; the milliseconds are taken to be the same."""
     pollers: int = 5
     """Connections on which Lambda waits for messages of one empty queue."""
     poll_seconds: float = 20.0
@@ -37,12 +38,15 @@ class Assumptions:
     """Of access tokens; not in the template, since the deploy makes them. Two after the first rotation."""
     cache_gb: float = 0.1
     """The least that is charged for."""
-    metrics: int = 2
-    """Counted from log lines (functions/common/metrics.py): one per name, service and route."""
+    metrics: int = 4
+    """Counted from log lines (functions/common/metrics.py): four names, of one service and one route."""
     refreshes: float = 124.0
     """Per link and month: `make simulate` has 4.08 a day."""
     new_bills: float = 1.0
     """Of these, how many bring a bill."""
+    looks: float = 80.0
+    """At due dates, per link and month: a bill that nobody says was paid is looked at each day, from when it comes to
+    60 days after it was due."""
     reads: float = 10.0
     """Cached ones per link and month."""
 
@@ -110,10 +114,15 @@ def cached_read(measured: Measured, assumed: Assumptions) -> Cost:
 
 
 def refresh(measured: Measured, flow: str, assumed: Assumptions, *, nat: bool) -> Cost:
-    """Of one link, without its share of the sweep that asks for it: the sweep runs anyway."""
-    sweep = once(measured, "idle_sweep", assumed)
-    own = less(once(measured, flow, assumed), sweep, 1 / measured.flows[flow]["units"])
+    """Of one link."""
+    own = swept(measured, flow, assumed)
     return plus(own, priced({"nat_gb": assumed.utility_bytes / GB})) if nat else own
+
+
+def swept(measured: Measured, flow: str, assumed: Assumptions) -> Cost:
+    """Of one unit of what a sweep asks for, without its share of the sweep, which runs anyway."""
+    sweep = once(measured, "idle_sweep", assumed)
+    return less(once(measured, flow, assumed), sweep, 1 / measured.flows[flow]["units"])
 
 
 def idle_month(measured: Measured, has: Mapping[str, int], assumed: Assumptions) -> Cost:
@@ -126,7 +135,7 @@ def idle_month(measured: Measured, has: Mapping[str, int], assumed: Assumptions)
         "alarms": has.get("alarms", 0),
         "composite_alarms": has.get("composite_alarms", 0),
         "dashboards": has.get("dashboards", 0),
-        "metrics": assumed.metrics,
+        "metrics": has.get("filtered_metrics", 0) + assumed.metrics,
         "cache_gb_hours": has.get("caches", 0) * assumed.cache_gb * HOURS,
         "endpoint_hours": has.get("endpoint_zones", 0) * HOURS,
         "nat_hours": has.get("nat_gateways", 0) * HOURS,
@@ -147,15 +156,17 @@ def month(measured: Measured, has: Mapping[str, int], assumed: Assumptions, link
     per_link = plus(
         times(unchanged, assumed.refreshes - assumed.new_bills),
         times(changed, assumed.new_bills),
+        times(swept(measured, "look_at_a_due_date", assumed), assumed.looks),
         times(cached_read(measured, assumed), assumed.reads),
     )
     return plus(idle_month(measured, has, assumed), times(per_link, links))
 
 
-def deployments() -> dict[str, Mapping[str, int]]:
-    """Inventories by what is deployed."""
-    prod = {"Stage": "prod", "Sandbox": "false"}
-    return {
-        "prod": inventory.counted(prod),
-        "prod, a `CacheUrl` given": inventory.counted(prod | {"CacheUrl": "rediss://cache.example.com:6379"}),
-    }
+def deployments() -> dict[str, Mapping[str, str]]:
+    """Parameters by what is deployed."""
+    dev, prod = (stages.of(settings.load({"TARGET": "aws", "STAGE": name}), {}).parameters for name in ("dev", "prod"))
+    return {"prod": prod, "dev": dev, "dev, no cache": {**dev, "CacheUrl": "none"}}
+
+
+def inventories() -> dict[str, Mapping[str, int]]:
+    return {name: inventory.counted(parameters) for name, parameters in deployments().items()}

@@ -45,13 +45,17 @@ def tables(measured: Measured, assumed: Assumptions) -> dict[str, str]:
     renewed = {
         name: cost.times(cost.refresh(measured, flow, assumed, nat=True), 1000) for name, flow in REFRESHES.items()
     }
-    deployed = cost.deployments()
+    deployed = cost.inventories()
     idle = {name: cost.idle_month(measured, has, assumed) for name, has in deployed.items()}
     months = {f"{links:,} links": cost.month(measured, deployed["prod"], assumed, links) for links in LINKS}
     return {
         "measurements": _measurements(measured),
         "cached reads": costs("per million", {"USD": cost.times(cost.cached_read(measured, assumed), 1e6)}),
         "refreshes": costs("USD per thousand", renewed),
+        "looks": costs(
+            "USD per thousand",
+            {"looks at due dates": cost.times(cost.swept(measured, "look_at_a_due_date", assumed), 1000)},
+        ),
         "idle month": costs("USD per month", idle, digits=2),
         "resources": _resources(deployed),
         "months": costs("USD per month", months, digits=0),

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # a template is whatever YAML holds
 
-from infra import template
+from infra import aws_template, template
 from infra.settings import ROOT
 
 NESTED = frozenset({"AWS::CloudFormation::Stack", "AWS::Serverless::Application"})
 ZONES = 2
 """Where a template leaves the subnets to its parameters."""
+ALARM = "AWS::CloudWatch::Alarm"
+"""Charged by the metrics that it looks at."""
 COUNTED = {
     "AWS::KMS::Key": "kms_keys",
     "AWS::SecretsManager::Secret": "secrets",
-    "AWS::CloudWatch::Alarm": "alarms",
     "AWS::CloudWatch::CompositeAlarm": "composite_alarms",
     "AWS::CloudWatch::Dashboard": "dashboards",
     "AWS::EC2::NatGateway": "nat_gateways",
@@ -72,18 +73,23 @@ class Template:
 
 
 def counted(parameters: Mapping[str, str], path: Path = template.TEMPLATE) -> Counter[str]:
-    """By what `prices` and `cost` call them; subnets of interface endpoints, event sources and kept snapshots too."""
-    return _counted(Template(template.read(path), parameters), path)
+    """By what `prices` and `cost` call them; subnets of interface endpoints, event sources and kept snapshots too. With
+    what the template is given on AWS beyond itself."""
+    return _counted(Template(aws_template.extended(template.read(path), parameters, {}), parameters), path)
 
 
 def _counted(read: Template, path: Path) -> Counter[str]:
     found: Counter[str] = Counter()
+    filtered = set()
     for resource in read.body["Resources"].values():
         if not read.has(resource):
             continue
         kind, properties = resource["Type"], resource.get("Properties", {})
+        filtered |= {str(made["MetricName"]) for made in properties.get("MetricTransformations", [])}
         if kind in COUNTED:
             found[COUNTED[kind]] += 1
+        if kind == ALARM:
+            found["alarms"] += max(1, sum("MetricStat" in metric for metric in properties.get("Metrics", [])))
         if kind == "AWS::EC2::VPCEndpoint" and read.value(properties.get("VpcEndpointType")) == "Interface":
             subnets = read.value(properties.get("SubnetIds"))
             found["endpoint_zones"] += len(subnets) if isinstance(subnets, list) else ZONES
@@ -93,7 +99,8 @@ def _counted(read: Template, path: Path) -> Counter[str]:
             found += _of_function(read, properties)
         if kind in NESTED:
             found += _nested(read, properties, path)
-    return found
+    found["filtered_metrics"] += len(filtered)
+    return +found
 
 
 def _of_function(read: Template, properties: Mapping[str, Any]) -> Counter[str]:
