@@ -1,7 +1,6 @@
 """Deploy: build → signing key → sender of mails → `sam deploy` → migrate. The same steps on every target."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -152,8 +151,3 @@ def service_environment(settings: Settings, service: str) -> dict[str, str]:
                 env[name] = value
         env["SANDBOX_BASE_URL"] = stack.api_url(settings, target.seen_by_functions(settings).origin) + "/mock"
     return env | {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
-
-
-def artefacts() -> list[Path]:
-    """The folders of the last build, one per function."""
-    return sorted(path for path in build.BUILT.parent.iterdir() if path.is_dir()) if build.BUILT.exists() else []
