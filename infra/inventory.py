@@ -73,8 +73,8 @@ class Template:
 
 
 def counted(parameters: Mapping[str, str], path: Path = template.TEMPLATE) -> Counter[str]:
-    """By what `prices` and `cost` call them; subnets of interface endpoints, event sources and kept snapshots too. With
-    what the template is given on AWS beyond itself."""
+    """By what `prices` and `cost` call them; subnets of interface endpoints, event sources and kept snapshots too. On
+    AWS, with what the template is given there beyond itself."""
     return _counted(Template(aws_template.extended(template.read(path), parameters, {}), parameters), path)
 
 
