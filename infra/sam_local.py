@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # a template is whatever YAML holds
 
-from infra import build, compose, stack, target, template
+from infra import build, compose, stack, stages, target, template
 from infra import run as running
 from infra.console import Failure
 from infra.relay import HOST, reachable_from_bridge
 from infra.settings import API_STAGE, ROOT, Settings, Target
 
 FOLDER = ROOT / ".aws-sam" / "local"
-PROPERTIES = ("Handler", "Runtime", "Architectures", "MemorySize", "Timeout")
+PROPERTIES = ("Handler", "Runtime", "MemorySize", "Timeout")
 NO_REGISTRY = "Without access to an image registry: OPTIONS=--skip-pull-image"
 
 
@@ -60,7 +60,7 @@ def prepare(settings: Settings, name: str, functions: Sequence[str], *, routes: 
     env_file.touch()
     env_file.chmod(0o600)  # some values are secrets
     env_file.write_text(json.dumps(variables, indent=1))
-    source.write_text(json.dumps(_template(variables, routes=routes), indent=1))
+    source.write_text(json.dumps(_template(variables, stages.architecture(settings), routes=routes), indent=1))
     return Local(settings, _build(settings, name, source), env_file)
 
 
@@ -85,9 +85,11 @@ def _build(settings: Settings, name: str, source: Path) -> Path:
     return folder / "template.yaml"
 
 
-def _template(variables: dict[str, dict[str, str]], *, routes: bool) -> dict[str, Any]:
+def _template(variables: dict[str, dict[str, str]], architecture: str, *, routes: bool) -> dict[str, Any]:
     whole = template.read()
     resources = {name: _function(whole, name, env, routes=routes) for name, env in variables.items()}
+    for resource in resources.values():
+        resource["Properties"]["Architectures"] = [architecture]
     if routes:
         kept = {"StageName": API_STAGE, "BinaryMediaTypes": whole["Resources"]["Api"]["Properties"]["BinaryMediaTypes"]}
         resources["Api"] = {"Type": "AWS::Serverless::Api", "Properties": kept}

@@ -92,6 +92,15 @@ def test_a_function_keeps_what_lambda_runs_it_by(folder: Path) -> None:
     assert "Events" not in kept
 
 
+@pytest.mark.parametrize("function", sorted(template.functions()))
+def test_sam_is_left_nothing_to_resolve(folder: Path, function: str) -> None:
+    sam_local.prepare(EMBEDDED, "invoke", [function])
+
+    properties = written(folder / "invoke.template.json")["Resources"][function]["Properties"]
+    assert properties["Architectures"] == ["x86_64"]
+    assert all(isinstance(properties[name], str | int) for name in ("Handler", "Runtime", "MemorySize", "Timeout"))
+
+
 def test_with_routes_there_is_the_api_that_they_hang_on(folder: Path) -> None:
     sam_local.prepare(EMBEDDED, "api", ["BillApi"], routes=True)
 
