@@ -12,7 +12,7 @@ from infra.console import Failure
 from infra.settings import ROOT, Settings
 
 SAMCONFIG = ROOT / "samconfig.toml"
-DEFAULT = "default"
+EMULATED, OTHERS = "default", "dev"
 # make's command line comes before samconfig.toml: what is nobody else's business, or changes from deploy to deploy
 VARIABLES = {
     "AlarmEmail": "ALARM_EMAIL",
@@ -30,22 +30,22 @@ X86, ARM = "x86_64", "arm64"
 @dataclass(frozen=True)
 class Stage:
     config_env: str
-    """The part of samconfig.toml that `sam deploy` reads; the default one for a stage that has none."""
+    """The part of samconfig.toml that `sam deploy` reads."""
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
 
 
 def of(settings: Settings, environ: Mapping[str, str] = os.environ, path: Path = SAMCONFIG) -> Stage:
-    """What is asked of a deploy. Emulators take nothing from samconfig.toml, and no tags. Raises Failure for a stage
-    that would be public with the sandbox's limits."""
+    """What is asked of a deploy. Emulators take no parameters and no tags from samconfig.toml; a stage that has no part
+    of its own takes that of dev. Raises Failure for a stage that would be public with the sandbox's limits."""
     asked = {name: environ[variable] for name, variable in VARIABLES.items() if environ.get(variable)}
     if asked.get(OLD_KEY) == "none":
         # has to be said: a parameter that is left away keeps its value, so that no deploy in between drops it
         asked[OLD_KEY] = ""
     if settings.emulated:
-        return Stage(DEFAULT, {"Sandbox": "true", **asked}, MappingProxyType({}))
+        return Stage(EMULATED, {"Sandbox": "true", **asked}, MappingProxyType({}))
     config = tomllib.loads(path.read_text())
-    config_env = settings.stage if settings.stage in config else DEFAULT
+    config_env = settings.stage if settings.stage in config else OTHERS
     own = config[config_env]["deploy"]["parameters"]
     # a cache of its own unless one is named: not what the stack happened to have before
     always = {"Target": "aws", "Sandbox": "false", "CacheUrl": ""}

@@ -10,6 +10,9 @@ from infra.settings import load
 
 SAMCONFIG = """
 [default.deploy.parameters]
+tags = "nobody=sees"
+
+[dev.deploy.parameters]
 tags = "project=billing"
 
 [prod.deploy.parameters]
@@ -45,9 +48,9 @@ def test_a_stage_has_its_parameters_and_tags(samconfig: Path) -> None:
     assert prod.tags == {"project": "billing", "stage": "prod"}
 
 
-def test_a_stage_that_is_not_told_of_takes_the_default_one_s(samconfig: Path) -> None:
+def test_a_stage_that_is_not_told_of_takes_that_of_dev(samconfig: Path) -> None:
     assert of("qa", samconfig) == stages.Stage(
-        "default", {"Target": "aws", "Sandbox": "false", "CacheUrl": ""}, {"project": "billing", "stage": "qa"}
+        "dev", {"Target": "aws", "Sandbox": "false", "CacheUrl": ""}, {"project": "billing", "stage": "qa"}
     )
 
 
