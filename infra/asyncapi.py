@@ -64,7 +64,7 @@ def subscriptions() -> dict[str, list[str]]:
             resource["Properties"].get("FilterPolicy", everything)["type"]
         )
         for resource in template.read()["Resources"].values()
-        if resource["Type"] == "AWS::SNS::Subscription"
+        if resource["Type"] == "AWS::SNS::Subscription" and resource["Properties"]["TopicArn"] == {"Ref": "EventsTopic"}
     }
 
 

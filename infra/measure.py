@@ -133,7 +133,7 @@ def _subscriptions() -> dict[str, frozenset[str] | None]:
     """What the topic sends to each queue, as the template says."""
     wanted: dict[str, frozenset[str] | None] = {}
     for name, resource in template.read()["Resources"].items():
-        if resource["Type"] == "AWS::SNS::Subscription":
+        if resource["Type"] == "AWS::SNS::Subscription" and resource["Properties"]["Protocol"] == "sqs":
             policy = resource["Properties"].get("FilterPolicy")
             wanted[name] = frozenset(policy["type"]) if policy else None
     return wanted

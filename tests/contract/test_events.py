@@ -99,7 +99,7 @@ def subscriptions() -> dict[str, set[str]]:
     return {
         name: set(resource["Properties"].get("FilterPolicy", {"type": CATALOGUE})["type"])
         for name, resource in RESOURCES.items()
-        if resource["Type"] == "AWS::SNS::Subscription"
+        if resource["Type"] == "AWS::SNS::Subscription" and resource["Properties"]["TopicArn"] == {"Ref": "EventsTopic"}
     }
 
 
@@ -110,9 +110,8 @@ def test_queues_ask_for_types_that_exist() -> None:
 
 
 def test_queues_get_events_as_they_were_published() -> None:
-    for resource in RESOURCES.values():
-        if resource["Type"] == "AWS::SNS::Subscription":
-            assert resource["Properties"]["RawMessageDelivery"] is True
+    for name in subscriptions():
+        assert RESOURCES[name]["Properties"]["RawMessageDelivery"] is True
 
 
 def test_the_source_of_an_event_is_a_service() -> None:

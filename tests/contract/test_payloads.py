@@ -92,7 +92,9 @@ def test_a_message_holds_an_event_of_the_catalogue_that_the_queue_gets(path: Pat
 def wanted_types(queue: str) -> set[str] | None:
     """Event types that the bus sends to the queue; None for a queue that is not behind the bus."""
     for resource in RESOURCES.values():
-        if resource["Type"] == "AWS::SNS::Subscription" and queue_name(resource["Properties"]["Endpoint"]) == queue:
+        if resource["Type"] != "AWS::SNS::Subscription" or resource["Properties"]["Protocol"] != "sqs":
+            continue
+        if queue_name(resource["Properties"]["Endpoint"]) == queue:
             return set(resource["Properties"].get("FilterPolicy", {}).get("type", CATALOGUE))
     return None
 

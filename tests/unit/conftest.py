@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import cache
 
+import boto3
 import pytest
 from botocore import loaders, session
 from pytest_socket import disable_socket, enable_socket
@@ -17,7 +18,8 @@ def no_sockets() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that are none, for moto; never an endpoint."""
+    """Credentials that are none, for moto; never an endpoint; no session that has read others."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"):
