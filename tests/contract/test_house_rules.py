@@ -15,7 +15,8 @@ EVERY_SERVICE = {"__init__.py", "app.py", "bootstrap.py", "service.py", "README.
 UNFINISHED = re.compile(
     r"\b(TODO|FIXME|HACK)\b|(?<![\"`])\bXXX\b|NotImplementedError\(|^\s*(pass|\.\.\.)\s*#\s*later", re.MULTILINE
 )
-MACHINE = re.compile(r"/(home|root|Users|tmp)/\w|/work/(main|shared)")
+# lambci_debug_files is where SAM's containers have their debugger
+MACHINE = re.compile(r"/(home|root|Users|tmp)/(?!lambci_debug_files)\w|/work/(main|shared)")
 MAX_STATEMENTS = 6  # of a handler, at its top level; DESIGN §2 speaks of one to five lines
 TEXT = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".txt", ".in", ".sh", ".proto", ""}
 
