@@ -121,8 +121,8 @@ def refresh(measured: Measured, flow: str, assumed: Assumptions, *, nat: bool) -
 
 def swept(measured: Measured, flow: str, assumed: Assumptions) -> Cost:
     """Of one unit of what a sweep asks for, without its share of the sweep, which runs anyway."""
-    sweep = once(measured, "idle_sweep", assumed)
-    return less(once(measured, flow, assumed), sweep, 1 / measured.flows[flow]["units"])
+    sweeps = measured.flows[flow]["functions"]["Sweep"]["invocations"]
+    return less(once(measured, flow, assumed), once(measured, "idle_sweep", assumed), sweeps)
 
 
 def idle_month(measured: Measured, has: Mapping[str, int], assumed: Assumptions) -> Cost:

@@ -33,11 +33,11 @@ def flows_of(rig: Rig, homes: Sequence[Household]) -> dict[str, Flow]:
         return IDLE_SWEEPS
 
     def refresh_unchanged() -> int:
-        return _swept(rig, homes)
+        return sum(_swept(rig, home) for home in homes)
 
     def refresh_with_a_new_bill() -> int:
         homes[0].next_month()
-        return _swept(rig, homes)
+        return sum(_swept(rig, home) for home in homes)
 
     def look_at_a_due_date() -> int:
         return _looked(rig, homes)
@@ -46,11 +46,11 @@ def flows_of(rig: Rig, homes: Sequence[Household]) -> dict[str, Flow]:
     return {flow.__name__: flow for flow in flows}
 
 
-def _swept(rig: Rig, homes: Sequence[Household]) -> int:
-    """Makes every link due and lets one sweep ask for all of them; answers how many, when all are refreshed."""
+def _swept(rig: Rig, home: Household) -> int:
+    """Makes a household's links due and lets one sweep ask for them; answers how many, when all are refreshed."""
     dynamodb: DynamoDBClient = client(rig.settings, "dynamodb")
     table, begun = rig.ids["LinksTable"], rfc3339(datetime.now(UTC))
-    keys = [{"user_id": {"S": home.user_id}, "link_id": {"S": link}} for home in homes for link in home.link_ids]
+    keys = [{"user_id": {"S": home.user_id}, "link_id": {"S": link}} for link in home.link_ids]
     for key in keys:
         dynamodb.update_item(
             TableName=table,

@@ -1,6 +1,6 @@
 """`make measure`: what the platform's main flows ask of AWS and how long they take, on the running platform.
 
-Each flow runs twice: once through a proxy that counts the calls (`metering`), once without it for the times. Written to
+Functions call AWS through a proxy that counts (`metering`), which takes them a millisecond or two a call. Written to
 docs/measurements.json, which `make cost` puts prices to. The sandbox utilities are part of the platform here and of
 none on AWS: what they consume is left out.
 """
@@ -26,7 +26,7 @@ from infra.rig import Rig, environment, quiet
 from infra.settings import ROOT, Settings, Target
 
 OUTPUT = ROOT / "docs/measurements.json"
-HOUSEHOLDS = 3
+HOUSEHOLDS = 2
 SANDBOX_TABLE = "MockTable"
 REPORT = re.compile(r"REPORT .*Billed Duration: (\d+) ms")
 LOG_EVENT_BYTES = 26
@@ -38,15 +38,11 @@ def run(settings: Settings) -> None:
     if settings.target is not Target.EMBEDDED or not stack.deployed(settings):
         raise Failure("This measures the platform on the embedded engine, which has to run.", "make up")
     rig = Rig(settings, stack.resources(settings))
-    with quiet(rig), households(settings, HOUSEHOLDS) as homes:
+    with quiet(rig), households(settings, HOUSEHOLDS) as homes, _through_meter(rig) as meter:
         flows = flows_of(rig, homes)
         _warm(rig, flows)
+        measured = {name: _measured(rig, meter, flow) for name, flow in flows.items()}
         answer_bytes = homes[0].read()
-        timed = {name: _timed(rig, flow) for name, flow in flows.items()}
-        with _through_meter(rig) as meter:
-            _warm(rig, flows)
-            counted = {name: _counted(rig, meter, flow) for name, flow in flows.items()}
-    measured = {name: counted[name] | timed[name] for name in flows}
     measured["cached_read"]["answer_bytes"] = answer_bytes
     about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": _machine(), "load": _load(), "memory_mb": _memory()}
     OUTPUT.write_text(json.dumps({"about": about, "flows": measured}, indent=2) + "\n")
@@ -74,41 +70,43 @@ def _until_done(flow: Flow) -> None:
             return
 
 
-def _timed(rig: Rig, flow: Flow) -> dict[str, Any]:
-    """Per unit: invocations and billed milliseconds of each function, bytes logged, load of the cache."""
-    with step(f"{flow.__name__}, timed"), CacheLoad(rig.settings.cache_url).weighed() as load:
+def _measured(rig: Rig, meter: Meter, flow: Flow) -> dict[str, Any]:
+    """Per unit: calls and capacity units; invocations and billed milliseconds of each function; bytes logged; load of
+    the cache."""
+    with step(flow.__name__), CacheLoad(rig.settings.cache_url).weighed() as load:
+        meter.taken()
         since = int(time.time() * 1000)
         units = flow()
         lines = rig.settled(since)
-    functions = {}
-    for name, texts in lines.items():
-        billed = [int(match[1]) + 1 for match in map(REPORT.match, texts) if match]  # whole ones, rounded down
-        if billed:
-            # the median: on a machine with other work, a few take many times as long
-            functions[name] = {"invocations": len(billed) / units, "billed_ms": median(billed) * len(billed) / units}
+        counts = meter.taken()
+    counts["sqs_requests"] += 2 * _batches(lines)  # each batch is received once and deleted once
     logged = sum(len(text.encode()) + LOG_EVENT_BYTES for texts in lines.values() for text in texts)
     return {
         "units": units,
-        "functions": {name: _rounded(values) for name, values in sorted(functions.items())},
+        "calls": _rounded({_named(name): count / units / _scale(name) for name, count in sorted(counts.items())}),
+        "functions": _billed(lines, units),
         "log_bytes": round(logged / units),
         "cache": _rounded({name: value / units for name, value in load.items()}),
     }
 
 
-def _counted(rig: Rig, meter: Meter, flow: Flow) -> dict[str, Any]:
-    """Per unit: requests and capacity units."""
-    with step(f"{flow.__name__}, counted"):
-        since = int(time.time() * 1000)
-        meter.taken()
-        units = flow()
-        lines = rig.settled(since)
-        counts = meter.taken()
-    counts["sqs_requests"] += 2 * _batches(lines)  # each batch is received once and deleted once
-    for kind in ("read", "write"):
-        counts[f"dynamodb_{kind}_units"] = 0
-        counts[f"dynamodb_{kind}_units"] += counts.pop(f"dynamodb_{kind}_tenths", 0)
-    told = {name: count / units / (10 if name.startswith("dynamodb") else 1) for name, count in counts.items()}
-    return {"calls": _rounded(dict(sorted(told.items())))}
+def _billed(lines: Mapping[str, Sequence[str]], units: int) -> dict[str, dict[str, float]]:
+    functions = {}
+    for name, texts in sorted(lines.items()):
+        billed = [int(match[1]) + 1 for match in map(REPORT.match, texts) if match]  # whole ones, rounded down
+        if billed:
+            # the median: on a machine with other work, a few take many times as long
+            total = median(billed) * len(billed)
+            functions[name] = _rounded({"invocations": len(billed) / units, "billed_ms": total / units})
+    return functions
+
+
+def _named(count: str) -> str:
+    return count.replace("_tenths", "_units")
+
+
+def _scale(count: str) -> int:
+    return 10 if count.endswith("_tenths") else 1
 
 
 def _batches(lines: Mapping[str, Sequence[str]]) -> int:

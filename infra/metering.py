@@ -4,6 +4,7 @@ DynamoDB is asked to say what each call consumed, indexes included; the other se
 """
 
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -101,6 +102,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, meter: Meter, upstream: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.meter, self.upstream = meter, upstream
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A function that was cut off waits for no answer any more; anything else is told of."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # passed on as it came
 
 
 @contextmanager
