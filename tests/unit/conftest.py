@@ -6,6 +6,7 @@ from functools import cache
 import boto3
 import pytest
 from botocore import loaders, session
+from moto.kms import models, utils
 from pytest_socket import disable_socket, enable_socket
 
 
@@ -33,4 +34,18 @@ def descriptions_of_aws() -> Iterator[None]:
     to read them anew (DynamoDB's is half a megabyte of JSON) was half the time of a test with moto."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "create_loader", cache(loaders.create_loader))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_of_kms() -> Iterator[None]:
+    """moto makes an RSA key, which takes a tenth of a second, for each key of KMS, also for those that encrypt by AES:
+    they share one, since nothing uses it."""
+    unused = cache(utils.generate_private_key)
+
+    def generate(key_spec: str) -> utils.AbstractPrivateKey:
+        return unused(key_spec) if key_spec == utils.KeySpec.SYMMETRIC_DEFAULT else utils.generate_private_key(key_spec)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "generate_private_key", generate)
         yield
