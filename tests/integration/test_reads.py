@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from functions.bill_aggregation_service.live import LINKS_PER_CALL
 from infra.client import Client
 from tests.integration.household import GAS, INTERNET, POWER, WATER, Household
 from tests.integration.problems import refused
@@ -66,6 +67,25 @@ def test_a_live_read_needs_no_refresh_before_and_costs_only_the_bad_sources(hous
     assert not live.of(refused_login) + live.of(down)
     # all at once: far less than one after the other, and no more than the slowest and some cold starts
     assert took < SLOW_UTILITY_SECONDS + 10
+
+
+def test_a_live_read_of_more_links_than_one_call_reads(household: Household) -> None:
+    """Two calls, and their records written together: each link has a row, the one made a moment ago as well."""
+    good = [household.link(provider_id) for provider_id in (POWER, GAS, WATER, INTERNET) * 3]
+    down = household.link(WATER, "down")
+    household.settle()
+    assert len(good) > LINKS_PER_CALL
+    before = household.client.bills(limit=200)
+
+    just_linked = household.link(POWER)
+    live = household.client.bills(refresh="true", limit=200)
+
+    assert {source["link_id"] for source in live.sources} == {*good, down, just_linked}
+    assert [live.source(link_id)["outcome"] for link_id in good] == ["fresh"] * len(good)
+    assert all(live.source(link_id)["as_of"] > before.source(link_id)["as_of"] for link_id in good)
+    assert outcome(live.source(down)) == ("failed", "provider_unavailable")
+    assert live.source(just_linked)["outcome"] == "fresh"
+    assert [live.of(link_id) for link_id in good] == [before.of(link_id) for link_id in good]
 
 
 def test_a_utility_that_goes_down_keeps_its_bills_on_show(household: Household, operator: Client) -> None:
