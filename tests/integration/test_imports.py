@@ -15,6 +15,8 @@ from tests.integration.patience import await_value
 from tests.integration.problems import refused
 
 IMPORT_SECONDS = 60.0
+MANY = 120
+"""More than DynamoDB takes in one transaction."""
 FEB_1_2026, DAY = 1769922000, 86_400
 USAGE_POINT = "/espi/1_1/resource/Subscription/5/UsagePoint/1"
 XML = {"Content-Type": "application/xml"}
@@ -223,16 +225,25 @@ def test_an_export_reads_back_in_another_household(settled: Household, importer:
         assert bill["document_url"] is None
 
 
+def test_a_file_of_many_bills_is_written_in_several_transactions(importer: Household) -> None:
+    many = [summary(f"MANY-{n}", n + 1, start=FEB_1_2026 - 28 * n * DAY) for n in range(MANY)]
+    import_id = upload(importer, feed(*many).encode())
+    importer.client.send("POST", f"/imports/{import_id}/start")
+
+    assert counts(ended(importer, import_id)) == (MANY, 0, 0, 0)
+    assert {bill["amount_minor"] for bill in importer.client.bills(refresh=False).items} == set(range(1, MANY + 1))
+
+
 def test_what_is_too_large_for_an_answer_is_a_download(importer: Household) -> None:
     note = "x" * 250
     items = "".join(
         f"<costAdditionalDetailLastPeriod><amount>1000</amount><note>{note}</note></costAdditionalDetailLastPeriod>"
-        for _ in range(40)
+        for _ in range(400)
     )
-    many = [summary(f"MANY-{n}", n + 1, items, FEB_1_2026 - 28 * n * DAY) for n in range(300)]
+    many = [summary(f"MANY-{n}", n + 1, items, FEB_1_2026 - 28 * n * DAY) for n in range(30)]
     import_id = upload(importer, feed(*many).encode())
     importer.client.send("POST", f"/imports/{import_id}/start")
-    assert counts(ended(importer, import_id)) == (300, 0, 0, 0)
+    assert counts(ended(importer, import_id)) == (30, 0, 0, 0)
 
     answer = importer.client.send("GET", "/bills/export")
 
@@ -240,4 +251,4 @@ def test_what_is_too_large_for_an_answer_is_a_download(importer: Household) -> N
     assert set(answer.json()) == {"download"}
     document = requests.get(answer.json()["download"]["url"], timeout=30)
     assert "attachment" in document.headers["Content-Disposition"]
-    assert len(json.loads(document.content)["items"]) == 300
+    assert len(json.loads(document.content)["items"]) == 30

@@ -4,12 +4,15 @@ import secrets
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from infra.client import Client
 
 THREADS, TRIES = 10, 50
 """As many threads as cold functions that a developer's machine bears."""
 
 
+@pytest.mark.usefixtures("atomic")
 def test_of_many_registrations_of_one_e_mail_exactly_one_succeeds(nobody: Client, secret: list[str]) -> None:
     password, name = secrets.token_urlsafe(18), secrets.token_hex(8)
     secret.append(password)

@@ -187,6 +187,7 @@ def test_the_same_account_twice_names_the_link_that_is_there(household: Househol
             assert link_id in refused(answer, 409)["detail"]
 
 
+@pytest.mark.usefixtures("atomic")
 def test_the_same_account_at_the_same_time_is_linked_once(household: Household) -> None:
     params = example_params(household.providers[INTERNET])
     household.secret.extend(params.values())
