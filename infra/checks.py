@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from infra import build, docs, protos
+from infra import build, checkov, docs, protos, template
 from infra.console import Failure, say, step
 from infra.settings import ROOT, Settings
 
@@ -19,6 +19,8 @@ def lint(settings: Settings) -> None:
         "ruff format": lambda: _output("ruff", "format", "--check", "--quiet", "."),
         "mypy": lambda: _output("mypy"),
         "sam validate --lint": lambda: _sam_validate(settings),
+        "cfn-lint, every rule": lambda: _cfn_lint(template.all_templates()),
+        "checkov": lambda: checkov.findings(template.all_templates()),
         "buf": protos.findings,
         "generated files": _stale,
     }
@@ -37,7 +39,10 @@ def _passes(name: str, check: Callable[[], str]) -> bool:
 
 def _output(module: str, *arguments: str) -> str:
     """What the program says when it finds something; "" when it does not."""
-    command = [sys.executable, "-m", module, *arguments]
+    return _ran([sys.executable, "-m", module, *arguments])
+
+
+def _ran(command: list[str]) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip() or f"ended with {done.returncode}" if done.returncode else ""
 
@@ -47,6 +52,12 @@ def _sam_validate(settings: Settings) -> str:
     env = build.sam_environment(settings)
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip() if done.returncode else ""
+
+
+def _cfn_lint(templates: list[Path]) -> str:
+    """Also what `sam validate` leaves out: informational and experimental rules (.cfnlintrc.yaml), nested templates."""
+    program = "import sys; from cfnlint.runner import main; sys.exit(main())"  # it cannot be run as a module
+    return _ran([sys.executable, "-c", program, "--format", "parseable", "--template", *map(str, templates)])
 
 
 def _stale() -> str:

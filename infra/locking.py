@@ -8,7 +8,8 @@ from infra.settings import ROOT
 
 FOLDER = ROOT / "requirements"
 # dev holds everything, so it is resolved first and the others take its versions
-SETS = ("dev", "functions", "redis", "bootstrap")
+SETS = ("dev", "functions", "redis", "bootstrap", "checkov")
+ALONE = {"dev", "checkov"}  # checkov pins what the others need newer, and has an environment of its own
 OPTIONS = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header", "--quiet")
 # no address of a package registry in the files: everyone's own answers
 NO_ADDRESSES = ("--no-emit-index-url", "--no-emit-find-links")
@@ -29,7 +30,7 @@ def lock(*, upgrade: bool) -> None:
             "-o",
             f"{name}.txt",
         ]
-        if name != "dev":
+        if name not in ALONE:
             command += ["--constraints", "dev.txt"]
         if upgrade:
             command.append("--upgrade")

@@ -43,6 +43,25 @@ def read(path: Path | None = None) -> dict[str, Any]:
     return parsed
 
 
+def transformed(parsed: dict[str, Any]) -> dict[str, Any]:
+    """A template, which is used up, without SAM's types: with all that stands behind functions and their events."""
+    import boto3
+    from samtranslator.parser.parser import Parser
+    from samtranslator.translator.translator import Translator
+
+    if "Transform" not in parsed:
+        return parsed
+    parsed.setdefault("Globals", {}).setdefault("Function", {})["CodeUri"] = "s3://artefacts/function"  # as packaged
+    session = boto3.Session(region_name="us-east-1")
+    made: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(parsed, {})
+    return made
+
+
+def all_templates() -> list[Path]:
+    """Ours and those that are nested in it."""
+    return [TEMPLATE, *sorted((ROOT / "infra/templates").glob("*.yaml"))]
+
+
 def functions(path: Path | None = None) -> dict[str, dict[str, Any]]:
     """Logical id → properties of each function."""
     resources = read(path)["Resources"]

@@ -18,7 +18,7 @@ from functions.common.http import snapshot
 from infra import aws_template, stages, template
 from infra.settings import ROOT, load
 from tests.contract.platform import FUNCTIONS
-from tests.support.cloudformation import Stack, named, stack, transformed
+from tests.support.cloudformation import Stack, named, stack
 
 NESTED = ROOT / "infra" / "templates"
 KEY_BYTES = 250  # of a public key in a JWK Set
@@ -42,7 +42,7 @@ def source() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def whole(source: dict[str, Any]) -> dict[str, Any]:
     """For production, with all conditions in it."""
-    return transformed(aws_template.extended(copy.deepcopy(source), parameters("prod"), {}))
+    return template.transformed(aws_template.extended(copy.deepcopy(source), parameters("prod"), {}))
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ class TestKeeping:
         tables = {name: each for name, each in dev["Resources"].items() if each["Type"] == "AWS::DynamoDB::Table"}
 
         assert not [name for name, table in tables.items() if "DeletionPolicy" in table]
-        given = stack(transformed(dev), parameters("dev"))
+        given = stack(template.transformed(dev), parameters("dev"))
         assert not [
             n for n, each in of_type(given, "AWS::DynamoDB::Table").items() if each.get("DeletionProtectionEnabled")
         ]

@@ -12,7 +12,7 @@ from infra import deploy, target, template
 from infra.settings import Target, load
 from infra.signing_key import SigningKey
 from tests.contract.localstack import MADE, PRETENDED
-from tests.support.cloudformation import Stack, named, stack, transformed
+from tests.support.cloudformation import Stack, named, stack
 
 KEY = SigningKey("key", '{"keys":[]}', "overlap")
 DYNAMIC = re.compile(r"\{\{resolve:")
@@ -20,7 +20,7 @@ DYNAMIC = re.compile(r"\{\{resolve:")
 
 @pytest.fixture(scope="module")
 def plain() -> dict[str, Any]:
-    return transformed(template.read())
+    return template.transformed(template.read())
 
 
 @pytest.fixture(params=["embedded", "localstack", "localstack in Docker"])

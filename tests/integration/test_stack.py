@@ -12,7 +12,7 @@ def test_it_holds_what_the_template_makes_of_its_parameters(platform: Platform) 
     assert described
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
 
-    expected = cloudformation.stack(cloudformation.transformed(template.read()), parameters)
+    expected = cloudformation.stack(template.transformed(template.read()), parameters)
 
     made = Counter(each["ResourceType"] for each in stack.summaries(platform.settings))
     assert made == Counter(resource["Type"] for resource in expected.resources.values())

@@ -1,13 +1,9 @@
-"""What CloudFormation makes of template.yaml: SAM's own transform, then conditions as the parameters decide them."""
+"""What CloudFormation makes of a transformed template: conditions as the parameters decide them."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any  # a template is whatever YAML holds
-
-import boto3
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
 
 Template = dict[str, Any]
 REGION = "us-east-1"
@@ -27,13 +23,6 @@ class Stack:
 
     resources: Mapping[str, Template]
     outputs: Mapping[str, Template]
-
-
-def transformed(template: Template) -> Template:
-    """`template`, which is used up, without SAM's types: with all that stands behind a function and its events."""
-    template.setdefault("Globals", {}).setdefault("Function", {})["CodeUri"] = "s3://artefacts/function"  # as packaged
-    made: Template = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION)).translate(template, {})
-    return made
 
 
 def stack(template: Template, parameters: Mapping[str, str]) -> Stack:
