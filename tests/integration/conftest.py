@@ -34,11 +34,11 @@ def platform() -> Platform:
 
 @pytest.fixture(scope="session")
 def atomic(platform: Platform) -> None:
-    """For what lives by conditional writes that come at the same moment."""
+    """For what lives by transactions that come at the same moment."""
     if platform.settings.target is Target.LOCALSTACK and not platform.knows_transactions_again():
         pytest.skip(
-            "LocalStack runs with moto's DynamoDB, told by its ignoring ClientRequestToken: it has no locks, so that of"
-            " conditional writes at the same moment several may succeed"
+            "LocalStack runs with moto's DynamoDB, told by its ignoring ClientRequestToken: a transaction that fails there"
+            " puts back the tables as it found them, and so undoes what others have written meanwhile"
         )
 
 
