@@ -37,8 +37,8 @@ def atomic(platform: Platform) -> None:
     """For what lives by transactions that come at the same moment."""
     if platform.settings.target is Target.LOCALSTACK and not platform.knows_transactions_again():
         pytest.skip(
-            "LocalStack runs with moto's DynamoDB, told by its ignoring ClientRequestToken: a transaction that fails there"
-            " puts back the tables as it found them, and so undoes what others have written meanwhile"
+            "LocalStack runs with moto's DynamoDB, told by its ignoring ClientRequestToken: a transaction that fails"
+            " there puts back the tables as it found them, and so undoes what others have written meanwhile"
         )
 
 
