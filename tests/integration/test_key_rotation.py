@@ -53,8 +53,10 @@ def at_work(user: Household) -> Iterator[list[tuple[str, int]]]:
 
 def test_a_new_key_signs_and_nobody_is_logged_out(platform: Platform, nobody: Client, settled: Household) -> None:
     own = platform.settings.target is Target.EMBEDDED and engine.daemon(platform.settings).process() is not None
+    if platform.settings.target is Target.LOCALSTACK:
+        pytest.skip("deploys twice, and LocalStack cannot change an API in place: its stack would be made anew")
     if not own:
-        pytest.skip("deploys twice: only on the embedded engine, started from here")
+        pytest.skip("deploys twice: only where the platform was started from here")
     before = nobody.call("POST", "/auth/login", {"email": settled.email, "password": settled.password})
     reader = nobody.with_token(before["access_token"])
     [old, *_] = published(nobody)

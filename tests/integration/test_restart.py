@@ -11,8 +11,10 @@ from tests.integration.platform import Platform
 
 def test_data_survive_a_restart(platform: Platform, settled: Household) -> None:
     own = platform.settings.target is Target.EMBEDDED and engine.daemon(platform.settings).process() is not None
+    if platform.settings.target is Target.LOCALSTACK:
+        pytest.skip("community LocalStack keeps no state: it comes up empty")
     if not own:
-        pytest.skip("only the embedded engine, started from here, keeps data across restarts")
+        pytest.skip("only an engine that was started from here may be restarted")
     before = settled.client.bills()
 
     target.stop(platform.settings)
