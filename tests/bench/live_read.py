@@ -62,7 +62,8 @@ def report(cache_url: str) -> None:
     budgets = [FACTOR * each + MARGIN_SECONDS for each in slowest]
     used = ratio(ours, budgets)
     table(
-        f"GET /bills?refresh=true, {LINKS} links at {UTILITY_SECONDS * 1000:.0f} ms, ms, median (least) of {ROUNDS}",
+        f"GET /bills?refresh=true, {LINKS} links at {UTILITY_SECONDS * 1000:.0f} ms, ms, median (least) of {ROUNDS}; "
+        f"{os.cpu_count()} processors, for which {os.getloadavg()[0]:.0f} processes compete",
         ["what", "ms", "budget", "of the budget", "", "x floor"],
         [
             ["all links, nothing new", milliseconds(ours), milliseconds(budgets), f"{used:.2f}", verdict(used, 1.0),
