@@ -49,7 +49,9 @@ AFTER_ALL = "~"
 """Sorts behind every character of a sort key."""
 OUTBOX_GRACE = timedelta(seconds=60)
 """As long as the writer itself is given to send its events."""
-PAGE_MARGIN = 25
+LINKS_EXPECTED = 2
+"""So many links a short page has room for where none are known to be there, a longer one for a quarter of its bills.
+Who has more gets the rest of the page by another query; each row more costs all others."""
 LINKS_PAGE = 100
 ALL_LINKS = Item.sort_key.startswith("l#")
 FILTERED_PAGE = 250
@@ -148,16 +150,17 @@ class BillTable(UserRows):
         low = f"b#{criteria.since or ''}"
         ends = [f"b#{criteria.until}{AFTER_ALL}"] if criteria.until else []
         ends += [f"b#{criteria.after}"] if criteria.after else []
-        page = FILTERED_PAGE if criteria.is_partial else criteria.limit + max(links + 1, PAGE_MARGIN)
+        page = FILTERED_PAGE if criteria.is_partial else criteria.limit + 1  # one more tells that there is a next page
         with translated():
             if not ends:
                 # Links sort behind bills: descending, one query has both.
-                yield from map(row_of, self._descending(user_id, Item.sort_key >= low, page))
+                room = max(links, LINKS_EXPECTED, criteria.limit // 4)
+                yield from map(row_of, self._descending(user_id, Item.sort_key >= low, page + room))
                 return
             yield from self.links(user_id)
             if low > min(ends):
                 return
-            for item in self._descending(user_id, Item.sort_key.between(low, min(ends)), page):
+            for item in self._descending(user_id, Item.sort_key.between(low, min(ends)), page + 1):
                 if item.sort_key != f"b#{criteria.after}":
                     yield bill_of(item)
 

@@ -3,8 +3,7 @@
 DESIGN §7: at most 1.1 times. The answer is the same ten bills in both: those of the last ten days. The handler reads
 them from the table, since the cache would answer either way: the kept answers are dropped before each call. The table
 reads as DynamoDB does (handlers/sorted_table.py); how many queries and rows an answer takes is counted as well. Asked
-for by `limit` alone, a query brings up to 25 rows more than it needs, room for links, where there are so many: that
-does not grow with the history, and has no budget.
+for by `limit`, a query brings the bill that tells of a next page and has room for a few links, whatever the history.
 """
 
 import json
@@ -14,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from statistics import median
+from statistics import mean
 from typing import Any
 from unittest.mock import patch
 
@@ -27,14 +26,13 @@ from functions.bill_aggregation_service.reading import reading_of
 from functions.bill_aggregation_service.table import BillTable
 from functions.bill_aggregation_service.upsert import Attempt, plan
 from functions.common.http.app import ServiceApp
-from tests.bench.isolated import ratio
 from tests.bench.live_read import bills_environment
 from tests.bench.printing import table, verdict
 from tests.support.http import configure, request, token
 from tests.unit.bill_aggregation_service.fakes import fetched
 
 SHORT, LONG, BUDGET = 10, 10_000, 1.1
-BLOCKS, CALLS = 12, 20
+CALLS = 300
 AT_ONCE = 50
 LINK = LinkId("lnk_01JD3N8Z6W3V9K4T7Q2M5XBRPC")
 PROVIDER = Provider(
@@ -59,9 +57,9 @@ def report(cache_url: str) -> None:
         by_day = _raced(served, users, {"from": since.isoformat()})
         by_limit = _raced(served, users, {"limit": str(SHORT)})
     table(
-        f"GET /bills of {SHORT} bills from the table, ms per call, median (least) of {BLOCKS} blocks of {CALLS}",
+        f"GET /bills of {SHORT} bills from the table, ms, mean of the faster half (least) of {CALLS} calls",
         ["asked by, bills in the history", "ms", "queries", "rows", "ratio", "budget", ""],
-        [*_rows("from", by_day, BUDGET), *_rows("limit", by_limit, None)],
+        [*_rows("from", by_day), *_rows("limit", by_limit)],
     )
 
 
@@ -73,16 +71,16 @@ class Raced:
 
 def _raced(served: ServiceApp, users: dict[int, UserId], query: dict[str, str]) -> Raced:
     readers = {count: partial(_read, served, user_id, token(user_id), query) for count, user_id in users.items()}
-    return Raced(_blocks(readers), {count: _counted(read) for count, read in readers.items()})
+    return Raced(_timed(readers), {count: _counted(read) for count, read in readers.items()})
 
 
-def _rows(name: str, raced: Raced, budget: float | None) -> list[list[str]]:
-    share = ratio(raced.times[LONG], raced.times[SHORT])
-    judged = [f"{share:.2f}", *([f"{budget}", verdict(share, budget)] if budget else ["", ""])]
+def _rows(name: str, raced: Raced) -> list[list[str]]:
+    share = _faster_half(raced.times[LONG]) / _faster_half(raced.times[SHORT])
+    judged = [f"{share:.2f}", f"{BUDGET}", verdict(share, BUDGET)]
     return [
         [
             f"{name}, {count}",
-            f"{median(taken) * 1e3:.2f} ({min(taken) * 1e3:.2f})",
+            f"{_faster_half(taken) * 1e3:.2f} ({min(taken) * 1e3:.2f})",
             str(raced.reads[count].queries),
             str(raced.reads[count].rows),
             *(judged if count == LONG else ["1.00", "", ""]),
@@ -115,15 +113,20 @@ def _read(served: ServiceApp, user_id: UserId, bearer: str, query: dict[str, str
     return took
 
 
-def _blocks(readers: Mapping[int, Callable[[], float]]) -> dict[int, list[float]]:
-    """Seconds per call of each block; both take turns, in changing order. The first is for warming up."""
+def _timed(readers: Mapping[int, Callable[[], float]]) -> dict[int, list[float]]:
+    """Seconds of each call; both take turns, in changing order. The first tenth is for warming up."""
     times: dict[int, list[float]] = {count: [] for count in readers}
-    for number in range(BLOCKS + 1):
+    for number in range(CALLS + CALLS // 10):
         for count in random.sample(list(readers), len(readers)):
-            taken = [readers[count]() for _ in range(CALLS)]
-            if number:
-                times[count].append(median(taken))
+            taken = readers[count]()
+            if number >= CALLS // 10:
+                times[count].append(taken)
     return times
+
+
+def _faster_half(times: list[float]) -> float:
+    """Its mean: what else the machine does can only add to a time, and adds most to the others."""
+    return mean(sorted(times)[: len(times) // 2])
 
 
 def _counted(read: Callable[[], float]) -> Reads:

@@ -221,6 +221,27 @@ def test_a_page_is_one_query_however_long_the_history(table: BillTable, calls: l
     assert calls == ["Query"]
 
 
+def test_a_short_page_reads_hardly_more_than_it_shows(table: BillTable, calls: list[str]) -> None:
+    """Ten bills, the one that tells of a next page, and a few links."""
+    refresh(table, *monthly(60))
+    refresh(table, link_id=OTHER_LINK)
+    calls.clear()
+    rows = table.newest_first(USER, Criteria(limit=10))
+
+    shown = [next(rows) for _ in range(2 + 11)]
+    assert calls == ["Query"]
+    next(rows)
+    assert calls == ["Query"] * 2
+
+    calls.clear()
+    last = next(row for row in reversed(shown) if isinstance(row, Bill))
+    rows = table.newest_first(USER, Criteria(limit=10, after=last.position))
+    assert [next(rows) for _ in range(2 + 11)]
+    assert calls == ["Query"] * 2  # links, bills
+    next(rows)
+    assert calls == ["Query"] * 3
+
+
 def test_lists_come_newest_first_after_all_links(table: BillTable) -> None:
     refresh(table, *monthly(5))
     refresh(table, link_id=OTHER_LINK)
