@@ -33,10 +33,10 @@ def run(settings: Settings, table: str, at: str, copy: str, *, apply: bool) -> N
     _check(table)
     dynamodb: DynamoDBClient = client(settings, "dynamodb")
     names = stack.resources(settings)
-    if not copy:
-        copy = _copied(dynamodb, names[table], _instant(at))
-    live = Live(dynamodb, names, _point_of(copy, names[table]))
-    _check_age(table, live.point)
+    point = _point_of(copy, names[table]) if copy else _instant(at)
+    _check_age(table, point)
+    copy = copy or _copied(dynamodb, names[table], point)
+    live = Live(dynamodb, names, point)
     outcomes = bring_back(live, table, copy, apply=apply)
     say(f"{table}, of what {copy} has:")
     for outcome, count in outcomes.most_common():
