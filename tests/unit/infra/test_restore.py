@@ -260,7 +260,7 @@ class TestTheCommand:
             self.run("UsersTable", copy=f"{live.names['UsersTable']}-at-{old:%Y%m%dT%H%M%SZ}")
         with pytest.raises(Failure, match="too old"):
             self.run("UsersTable", at=rfc3339(old))
-        assert live.dynamodb.list_tables()["TableNames"] == sorted(live.names.values()), "no copy was made"
+        assert set(live.dynamodb.list_tables()["TableNames"]) == set(live.names.values()), "no copy was made"
 
     @pytest.mark.parametrize(
         ("table", "at", "copy", "what"),
