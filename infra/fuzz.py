@@ -30,6 +30,7 @@ RULES_BEYOND_SCHEMA = frozenset(
         "verify_email", "reset_password",  # the code that was mailed
         "change_password", "update_user",  # a password that nobody uses, a time zone that exists
         "summarise_bills", "export_bills",  # a period that does not end before it begins
+        "mark_bill",  # a payment on a day that has come
         "create_import", "import_green_button",  # a currency that exists, a file that is one
         "set_scenario",  # an account number as the utility spells them
         "create_webhook",  # a public URL, types of events that exist
