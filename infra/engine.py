@@ -5,11 +5,13 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from infra.console import step
 from infra.process import Daemon, port_open, require_free
-from infra.settings import Settings
+from infra.settings import ROOT, Settings
 
+PROCESS = ROOT / "infra/engine_process.py"
 START_TIMEOUT, STOP_TIMEOUT = 60.0, 60.0
 # what a child may see of this environment: functions inherit the engine's, and must not find our variables there
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -29,7 +31,7 @@ def start(settings: Settings) -> bool:
     shutil.rmtree(home / "tmp", ignore_errors=True)  # it leaves its functions' work folders behind
     (home / "tmp").mkdir(parents=True)
     with step(f"starting the engine on port {settings.engine_port}"):
-        engine.start([sys.executable, "-m", "ministack"], cwd=home, env=_environment(settings))
+        engine.start([sys.executable, "-P", str(PROCESS)], cwd=home, env=_environment(settings))
         engine.await_ready(lambda: answers(settings), START_TIMEOUT)
     return True
 
@@ -57,6 +59,11 @@ def fetch(url: str, timeout: float = 5) -> bytes | None:
         return None
 
 
+def rights_notes(settings: Settings) -> Path:
+    """Where the engine notes what functions were allowed and refused; who deletes it has it begin anew."""
+    return settings.run_dir / "engine" / "rights.jsonl"
+
+
 def _environment(settings: Settings) -> dict[str, str]:
     home = settings.run_dir / "engine"
     return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
@@ -70,6 +77,8 @@ def _environment(settings: Settings) -> dict[str, str]:
         "MINISTACK_REGION": settings.region,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        "AUTH": "true",  # functions may do what their policies allow; the account's owner, "test", everything
+        "RIGHTS_NOTES": str(rights_notes(settings)),
         "LAMBDA_WARM_TTL_SECONDS": "120",  # reaps the processes that a burst has started
         "DOCKER_HOST": "unix:///nonexistent",  # it would look for containers of its own to remove
         "IOT_MTLS_ENABLED": "0",  # a fixed port on every address

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from infra import admin, local, settings
+from infra import admin, engine, local, settings
 from infra.client import Client
 from infra.console import Failure
 from infra.settings import Target
 from tests.integration.household import UTILITIES, Household, Member, register
 from tests.integration.platform import Platform
 
-LAST = ("test_journey", "test_logs", "test_key_rotation", "test_restart")
-"""The journey leaves much data behind; the logs are judged when all else has run; a rotation deploys; a restart ends
-it."""
+LAST = ("test_journey", "test_logs", "test_key_rotation", "test_policies", "test_restart")
+"""The journey leaves much data behind; logs, and what was done under which policy, are judged when all else has run; a
+rotation deploys; a restart ends it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +29,7 @@ def platform() -> Platform:
         base_url = os.environ.get("BASE_URL") or local.url(chosen)
     except Failure as failure:
         pytest.exit(f"The integration tests need a running platform. {failure.format_message()}", returncode=3)
+    engine.rights_notes(chosen).unlink(missing_ok=True)  # what functions do is noted from here on
     return Platform(chosen, base_url, int(time.time() * 1000) - 1000)
 
 
