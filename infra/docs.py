@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from infra import asyncapi, event_schemas, link_states, openapi, routes
+from infra import asyncapi, cost_tables, event_schemas, link_states, openapi, routes
 from infra.settings import ROOT
 
 
@@ -25,4 +25,5 @@ GENERATORS: list[Callable[[Path], None]] = [
     asyncapi.generate,
     link_states.generate,
     openapi.generate,
+    cost_tables.generate,
 ]
