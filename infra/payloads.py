@@ -48,6 +48,8 @@ def verdict(answer: Any) -> Verdict:
     """What an API, an RPC, a worker or the sweep has answered, whose parts fail each by itself."""
     from functions.common.rpc.status import StatusCode
 
+    if answer is None:
+        return Verdict(handled=False, text="no answer: it ended, or was ended at its timeout")
     said = answer if isinstance(answer, dict) else {}
     if "errorMessage" in said:
         return Verdict(handled=False, text=f"{said.get('errorType', 'error')}: {said['errorMessage']}")

@@ -25,7 +25,8 @@ FAILED = [
     ({"status": 12, "message": ""}, "UNIMPLEMENTED"),
     ({"batchItemFailures": [{"itemIdentifier": "a"}]}, "1 failed"),
     ({"due": 2, "failed_parts": ["outboxes"]}, '{"due": 2, "failed_parts": ["outboxes"]}'),
-    (None, "null"),
+    (None, "no answer: it ended, or was ended at its timeout"),
+    ([], "[]"),
 ]
 
 
