@@ -238,12 +238,12 @@ def test_what_is_too_large_for_an_answer_is_a_download(importer: Household) -> N
     note = "x" * 250
     items = "".join(
         f"<costAdditionalDetailLastPeriod><amount>1000</amount><note>{note}</note></costAdditionalDetailLastPeriod>"
-        for _ in range(400)
+        for _ in range(160)
     )
-    many = [summary(f"MANY-{n}", n + 1, items, FEB_1_2026 - 28 * n * DAY) for n in range(30)]
+    many = [summary(f"MANY-{n}", n + 1, items, FEB_1_2026 - 28 * n * DAY) for n in range(90)]
     import_id = upload(importer, feed(*many).encode())
     importer.client.send("POST", f"/imports/{import_id}/start")
-    assert counts(ended(importer, import_id)) == (30, 0, 0, 0)
+    assert counts(ended(importer, import_id)) == (90, 0, 0, 0)
 
     answer = importer.client.send("GET", "/bills/export")
 
@@ -251,4 +251,4 @@ def test_what_is_too_large_for_an_answer_is_a_download(importer: Household) -> N
     assert set(answer.json()) == {"download"}
     document = requests.get(answer.json()["download"]["url"], timeout=30)
     assert "attachment" in document.headers["Content-Disposition"]
-    assert len(json.loads(document.content)["items"]) == 30
+    assert len(json.loads(document.content)["items"]) == 90
