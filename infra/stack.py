@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef, StackTypeDef
     from mypy_boto3_lambda import LambdaClient
 
+STANDS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
+
 
 def describe(settings: Settings) -> "StackTypeDef | None":
     """The stack, or None when there is none."""
@@ -28,8 +30,9 @@ def describe(settings: Settings) -> "StackTypeDef | None":
 
 
 def deployed(settings: Settings) -> bool:
+    """Also after an update that failed: then what was there before is there still."""
     stack = describe(settings)
-    return stack is not None and stack["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+    return stack is not None and stack["StackStatus"] in STANDS
 
 
 def outputs(settings: Settings) -> dict[str, str]:
