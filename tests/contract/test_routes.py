@@ -229,7 +229,7 @@ def test_every_dead_letter_queue_has_an_alarm() -> None:
         queue_name(dimension["Value"])
         for resource in RESOURCES.values()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
-        for dimension in resource["Properties"]["Dimensions"]
+        for dimension in resource["Properties"].get("Dimensions", ())
         if dimension["Name"] == "QueueName"
     }
 

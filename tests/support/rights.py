@@ -63,6 +63,10 @@ BY_LUCK: dict[Right, str] = {
 """Rights that the integration tests do not see used, or not each time, and what they are for."""
 
 
+def by_luck(right: Right) -> bool:
+    return any(lucky.covers(right.kind) for lucky in BY_LUCK)
+
+
 class Unread(ValueError):
     """A policy that says something which this module does not understand, and therefore may not judge."""
 
