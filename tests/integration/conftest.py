@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import redis
 
 from infra import admin, engine, local, settings
 from infra.client import Client
@@ -47,6 +48,22 @@ def atomic(platform: Platform) -> None:
 def secret() -> list[str]:
     """Everything that no log may hold."""
     return []
+
+
+@pytest.fixture(scope="session")
+def cache(platform: Platform) -> "redis.Redis | None":
+    """The cache that the functions use, if it can be reached from here."""
+    url = platform.settings.cache_url
+    return redis.Redis.from_url(url, socket_timeout=5) if url else None
+
+
+@pytest.fixture(autouse=True)
+def _in_good_repute(cache: "redis.Redis | None") -> Iterator[None]:
+    """No test's failures keep the next one from a utility: what its circuit breaker remembers ends with the test."""
+    yield
+    if cache:
+        for provider_id in UTILITIES:
+            cache.delete(*(f"{{{provider_id}}}:{name}" for name in ("probing", "latest", "circuit")))
 
 
 @pytest.fixture(scope="session")

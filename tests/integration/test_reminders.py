@@ -6,7 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from infra.client import Client, Json
+from functions.mock_api_service.billing import monthly
+from functions.mock_api_service.model import AccountNumber
+from functions.mock_api_service.utilities import UTILITIES
+from infra.client import Client, Json, example_params
 from tests.integration.household import POWER, WATER, Household
 from tests.integration.patience import await_value
 from tests.integration.platform import SCHEDULED, Platform
@@ -51,6 +54,17 @@ def as_of_today(operator: Client) -> None:
     operator.move_clock(reset=True)
 
 
+def link_billed_lately(user: Household, provider_id: str) -> str:
+    """An account whose latest bill is due in a week or more: the day of the month depends on the account's number."""
+    utility = next(utility for utility in UTILITIES.values() if utility.provider_id == provider_id)
+    today = datetime.now(UTC).date()
+    while True:
+        params = example_params(user.providers[provider_id])
+        due = monthly(utility, AccountNumber(params["account_number"]), today)[0].due_date
+        if due and due >= today + timedelta(7):
+            return str(user.link_with(provider_id, "good", params)["link_id"])
+
+
 def all_bills(user: Household) -> list[Json]:
     return [bill for page in user.client.pages("/bills") for bill in page["items"]]
 
@@ -69,7 +83,7 @@ def await_all_told(user: Household, platform: Platform, wanted: set[tuple[str, s
 @pytest.mark.usefixtures("as_of_today")
 def test_bills_that_are_due_soon_are_told_of_once_and_paid_ones_never(household: Household, platform: Platform) -> None:
     household.client.call("PATCH", "/users/me", {"time_zone": "UTC", "reminder_days": 0})
-    paid, unpaid = household.link(POWER), household.link(WATER)
+    paid, unpaid = link_billed_lately(household, POWER), link_billed_lately(household, WATER)
     household.settle()
     household.refresh()
     today = datetime.now(UTC).date()

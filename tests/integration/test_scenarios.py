@@ -202,7 +202,6 @@ def test_a_scenario_of_the_account_wins_over_the_user_name_until_it_ends(
     finally:
         operator.call("POST", "/mock/scenarios", {**place, "scenario": None})
 
-    # the failures of other tests may have opened the utility's circuit breaker, for some seconds
     await_value(lambda: household.refresh(link_id)["state"] == "succeeded", 60, "a refresh that is let through")
     assert await_state(household, link_id, "ACTIVE")["bill_count"] == 12
 
