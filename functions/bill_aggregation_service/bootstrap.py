@@ -1,15 +1,26 @@
-"""Settings of the aggregator's functions, and the one place where their dependencies are built, each on its first use.
+"""The one place where the dependencies of the aggregator's functions are built, each on its first use.
 
 No function needs the settings, the rights or the libraries of another: only what BillRpc builds speaks with utilities.
 """
 
 import os
 import time
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from functions.bill_aggregation_service.settings import (
+    DeadLetterSettings,
+    FilesSettings,
+    ImportSettings,
+    LiveSettings,
+    OutboxSettings,
+    ProtectionSettings,
+    ReadingSettings,
+    RefreshSettings,
+    ReminderSettings,
+    StoreSettings,
+)
 from functions.common.clock import SystemClock
 from functions.common.errors import Unavailable
 from functions.common.settings import SettingsError, load
@@ -44,110 +55,6 @@ CACHE_SPACE = "bills"
 MIN_SECRET_CHARS = 16
 RENEWAL_SECONDS = 2.0
 """To hand a renewal over, and then for it to read the table."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreSettings:
-    """Every function."""
-
-    bills_table: str
-    cache_url: str = ""
-    cache_timeout_ms: int = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveSettings:
-    """BillApi."""
-
-    rpc_bills: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingSettings:
-    """BillApi, and BillRpc for its renewals."""
-
-    cursor_secret: str = field(repr=False)
-    """Signs cursors; changing it makes those that are out unknown."""
-    answer_soft_seconds: int = 300
-    """Age past which an answer is renewed while it is served: so long may a write stay unseen that the cache missed."""
-    answer_hard_seconds: int = 3_600
-    """Age past which it is not served."""
-    source_fresh_seconds: int = 21_600
-    """Soft age: data younger than this is `cached`, older is `stale`."""
-    due_soon_days: int = 7
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshSettings:
-    """BillRpc, which alone speaks with utilities."""
-
-    rpc_accounts: str
-    rpc_credentials: str
-    rpc_providers: str
-    provider_timeout_seconds: float = 10.0
-    """Of one call."""
-    fetch_timeout_seconds: float = 20.0
-    """Of all calls that reading one account takes."""
-    sandbox_origin: str = ""
-    """The one origin that may be plain http, e.g. http://localhost:4566."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProtectionSettings:
-    """BillRpc (ADR 15)."""
-
-    provider_places: int = 16
-    """Calls under way to one utility at a time, from all workers; 0: any number."""
-    provider_per_minute: int = 0
-    """Calls begun at one utility; 0: any number."""
-    breaker_window_seconds: int = 60
-    breaker_pause_seconds: int = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxSettings:
-    """Every function that changes bills."""
-
-    rpc_broker: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportSettings:
-    """BillFilesApi and ImportWorker."""
-
-    files_bucket: str
-    rpc_accounts: str
-    rpc_providers: str
-    rpc_users: str
-    import_currency: str = "USD"
-    """Of bills whose file names none, when neither the request nor the user's profile does."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilesSettings:
-    """BillFilesApi."""
-
-    import_queue_url: str
-    due_soon_days: int = 7
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReminderSettings:
-    """ReminderRpc."""
-
-    bills_table: str
-    rpc_users: str
-    due_soon_days: int = 7
-    """Of users who chose no number of days."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetterSettings:
-    """ImportWorker."""
-
-    dead_letter_queue_url: str
-    max_deliveries: int
-    """The `maxReceiveCount` of its queue."""
 
 
 # --- BillApi ---

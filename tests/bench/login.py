@@ -26,6 +26,7 @@ from functions.user_service import app as user_app
 from functions.user_service import bootstrap
 from functions.user_service.model import Email, Preferences, User, UserId
 from functions.user_service.session_table import SessionItem
+from functions.user_service.settings import PasswordSettings
 from functions.user_service.table import UserItem
 from tests.bench.isolated import milliseconds, ratio
 from tests.bench.printing import table
@@ -77,7 +78,7 @@ def _service() -> Iterator[ServiceApp]:
 
 
 def _beside_a_hash(app: ServiceApp) -> None:
-    settings = bootstrap.PasswordSettings()
+    settings = PasswordSettings()
     bare = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib, settings.argon2_parallelism)
     times = _race(
         {"login": lambda: _try(app, EMAIL, PASSWORD, 200), "one argon2id hash": lambda: bare.hash(PASSWORD)}, LOGINS

@@ -104,7 +104,9 @@ def settings_classes(service: str) -> list[type]:
     return [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and value.__module__ == module.__name__ and value.__name__.endswith("Settings")
+        if isinstance(value, type)
+        and value.__module__.startswith(f"functions.{service}.")
+        and value.__name__.endswith("Settings")
     ]
 
 

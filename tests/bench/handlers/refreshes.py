@@ -22,7 +22,7 @@ import redis
 from google.protobuf.message import Message
 
 from functions.bill_aggregation_service import rpc as bills
-from functions.bill_aggregation_service.bootstrap import StoreSettings
+from functions.bill_aggregation_service.settings import StoreSettings
 from functions.common.rpc.client import Channel, M, Stub, channel_to
 from functions.common.rpc.envelope import Call, Reply
 from functions.common.settings import load

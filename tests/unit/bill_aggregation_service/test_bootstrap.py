@@ -8,6 +8,7 @@ from functions.bill_aggregation_service import bootstrap, rpc
 from functions.bill_aggregation_service.adapters.base import ProviderMisconfigured
 from functions.bill_aggregation_service.adapters.http_client import UtilityClient
 from functions.bill_aggregation_service.clients import RenewalsClient
+from functions.bill_aggregation_service.settings import RefreshSettings
 from functions.common.errors import Unavailable
 from functions.common.settings import SettingsError
 
@@ -92,7 +93,7 @@ def test_a_short_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_the_sandbox_may_be_plain_http() -> None:
-    settings = bootstrap.RefreshSettings(
+    settings = RefreshSettings(
         rpc_accounts="", rpc_credentials="", rpc_providers="", sandbox_origin="http://localhost:4566"
     )
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from functions.common.http.auth import CLOCK_SKEW_SECONDS
-from functions.user_service.bootstrap import SigningSettings
+from functions.user_service.settings import SigningSettings
 from infra import aws, deploy, rotation, signing_key, stack
 from infra.console import Failure
 from infra.settings import Settings, Target, load

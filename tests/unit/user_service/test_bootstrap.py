@@ -10,6 +10,7 @@ from functions.user_service import bootstrap
 from functions.user_service.model import Purpose
 from functions.user_service.schemas import ExportReply
 from functions.user_service.session_table import SessionItem
+from functions.user_service.settings import PasswordSettings
 from functions.user_service.table import UserItem
 from tests.support.http import KID, jwks
 
@@ -80,7 +81,7 @@ def test_the_rpc_function_needs_neither_keys_nor_targets_of_the_routes(monkeypat
 def test_the_default_is_the_second_option_of_rfc_9106(monkeypatch: pytest.MonkeyPatch) -> None:
     from argon2.profiles import RFC_9106_LOW_MEMORY
 
-    settings = bootstrap.PasswordSettings()
+    settings = PasswordSettings()
     assert (settings.argon2_time_cost, settings.argon2_memory_kib, settings.argon2_parallelism) == (
         RFC_9106_LOW_MEMORY.time_cost,
         RFC_9106_LOW_MEMORY.memory_cost,
