@@ -23,7 +23,8 @@ from functions.contracts.rpc import (
     webhooks_pb2,
 )
 from functions.listener_service.activity import Activity, Auditing, PersonalActivity
-from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
+from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing
+from functions.listener_service.sweeping import Sweeping
 
 if TYPE_CHECKING:
     from functions.listener_service.table import DynamoAuditTable

@@ -1,25 +1,20 @@
-"""Use cases of the listener: what happens because of an event, and because of time.
+"""Use cases of the listener: what happens because of an event. `sweeping.py` has what happens because of time.
 
 All of them may run twice, or twice at once: reading a link's bills, projecting a link and recording a job's result are
-idempotent in the services that own them, and due links are leased.
+idempotent in the services that own them.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from functions.common import logs
-from functions.common.clock import Clock
-from functions.common.context import remaining_seconds
 from functions.common.errors import AppError, NotFound
-from functions.common.publisher import Publisher
 from functions.common.rpc.client import Stub
 from functions.common.worker import UnknownEventError
 from functions.contracts.events.accounts import AccountLinkedV1, AccountStateChangedV1, AccountUnlinkedV1
 from functions.contracts.events.bills import BillsRefreshRequestedV1
-from functions.contracts.events.envelope import CloudEvent, unwrap, wrap
+from functions.contracts.events.envelope import CloudEvent, unwrap
 from functions.contracts.events.users import UserDeletedV1
-from functions.contracts.rpc.accounts_pb2 import ListDueReply, ListDueRequest
 from functions.contracts.rpc.bills_pb2 import (
     ProjectLinkReply,
     ProjectLinkRequest,
@@ -27,23 +22,12 @@ from functions.contracts.rpc.bills_pb2 import (
     RefreshLinkRequest,
 )
 from functions.contracts.rpc.broker_pb2 import RecordJobResultReply, RecordJobResultRequest
-from functions.contracts.rpc.common_pb2 import (
-    FlushOutboxReply,
-    FlushOutboxRequest,
-    PurgeUserReply,
-    PurgeUserRequest,
-)
-from functions.contracts.rpc.reminders_pb2 import EmitDueReply, EmitDueRequest
-from functions.contracts.rpc.webhooks_pb2 import NotifyReply, NotifyRequest, SendDueReply, SendDueRequest
+from functions.contracts.rpc.common_pb2 import PurgeUserReply, PurgeUserRequest
+from functions.contracts.rpc.webhooks_pb2 import NotifyReply, NotifyRequest
 
 log = logging.getLogger(__name__)
 
 LINK_NOT_FOUND = "link_not_found"
-DUE_LINKS = 100
-"""Links, or items with unsent events, in one call."""
-DUE_BILLS = 200
-LEASE_SECONDS = 900
-"""How long a due link is left alone: longer than its refresh takes with all deliveries; then it is due again."""
 
 AccountEvent = AccountLinkedV1 | AccountStateChangedV1 | AccountUnlinkedV1
 ACCOUNT_EVENTS: dict[str, type[AccountEvent]] = {
@@ -178,119 +162,3 @@ class Purging:
             log.warning("purge_part_failed", extra=logs.fields(user_id=user_id, part=name, reason=error.code))
             raise
         log.info("purged", extra=logs.fields(user_id=user_id, part=name, items=deleted))
-
-
-@dataclass(slots=True, kw_only=True)
-class SweepReport:
-    due: int = 0
-    """Links whose time had come."""
-    requested: int = 0
-    """Of these, how many got their refresh asked for; the others come up again when their lease ends."""
-    account_items: int = 0
-    bill_items: int = 0
-    user_items: int = 0
-    provider_items: int = 0
-    """Items that got rid of events left behind."""
-    reminders: int = 0
-    """Bills of which it was told that they are due soon, or overdue."""
-    webhooks_tried: int = 0
-    """Deliveries to webhooks that were due, whatever came of them."""
-    failed_parts: tuple[str, ...] = ()
-
-
-class Sweeping:
-    def __init__(
-        self,
-        *,
-        accounts: Stub,
-        bills: Stub,
-        reminders: Stub,
-        users: Stub,
-        providers: Stub,
-        webhooks: Stub,
-        publisher: Publisher,
-        clock: Clock,
-    ) -> None:
-        self._accounts = accounts
-        self._bills = bills
-        self._reminders = reminders
-        self._users = users
-        self._providers = providers
-        self._webhooks = webhooks
-        self._publisher = publisher
-        self._clock = clock
-
-    def sweep(self) -> SweepReport:
-        """Heals what events alone would lose: asks for due links' refresh, sends unsent events.
-
-        A part that fails keeps none of the others from running, nor does one that takes long: each has its share of the
-        time left.
-        """
-        report = SweepReport()
-        parts: tuple[tuple[str, Callable[[SweepReport], bool]], ...] = (
-            ("due_links", self._request_due),
-            ("reminders", self._emit_due),
-            ("account_outbox", self._flush_accounts),
-            ("bill_outbox", self._flush_bills),
-            ("user_outbox", self._flush_users),
-            ("provider_outbox", self._flush_providers),
-            ("webhooks", self._send_due),
-        )
-        for number, (name, part) in enumerate(parts):
-            waiting = len(parts) - 1 - number
-            kept = remaining_seconds() * waiting / (waiting + 1)
-            try:
-                while remaining_seconds() > kept and part(report):
-                    pass
-            except AppError as error:
-                report.failed_parts += (name,)
-                log.warning("sweep_part_failed", extra=logs.fields(part=name, reason=error.code))
-        return report
-
-    def _request_due(self, report: SweepReport) -> bool:
-        """One call's worth of due links; whether there are more."""
-        request = ListDueRequest(limit=DUE_LINKS, lease_seconds=LEASE_SECONDS)
-        reply = self._accounts.call("ListDue", request, ListDueReply)
-        report.due += len(reply.items)
-        now = self._clock.now()
-        events = [
-            wrap(BillsRefreshRequestedV1(user_id=link.user_id, link_id=link.link_id, reason="sweep"), now)
-            for link in reply.items
-        ]
-        refused = self._publisher.publish(events) if events else frozenset()
-        report.requested += len(events) - len(refused)
-        return reply.more and bool(events)
-
-    def _emit_due(self, report: SweepReport) -> bool:
-        reply = self._reminders.call("EmitDue", EmitDueRequest(limit=DUE_BILLS), EmitDueReply)
-        report.reminders += reply.emitted
-        return reply.more
-
-    def _flush_accounts(self, report: SweepReport) -> bool:
-        reply = _flush(self._accounts)
-        report.account_items += reply.published
-        return reply.more
-
-    def _flush_bills(self, report: SweepReport) -> bool:
-        reply = _flush(self._bills)
-        report.bill_items += reply.published
-        return reply.more
-
-    def _flush_users(self, report: SweepReport) -> bool:
-        reply = _flush(self._users)
-        report.user_items += reply.published
-        return reply.more
-
-    def _flush_providers(self, report: SweepReport) -> bool:
-        reply = _flush(self._providers)
-        report.provider_items += reply.published
-        return reply.more
-
-    def _send_due(self, report: SweepReport) -> bool:
-        reply = self._webhooks.call("SendDue", SendDueRequest(limit=DUE_LINKS), SendDueReply)
-        report.webhooks_tried += reply.tried
-        return reply.more
-
-
-def _flush(owner: Stub) -> FlushOutboxReply:
-    return owner.call("FlushOutbox", FlushOutboxRequest(limit=DUE_LINKS), FlushOutboxReply)

@@ -25,7 +25,8 @@ from functions.contracts.rpc.common_pb2 import (
 from functions.contracts.rpc.reminders_pb2 import EmitDueReply, EmitDueRequest
 from functions.contracts.rpc.webhooks_pb2 import NotifyReply, NotifyRequest, SendDueReply, SendDueRequest
 from functions.listener_service.bootstrap import ACCOUNTS, BILLS, BROKER, PROVIDERS, REMINDERS, USERS, WEBHOOKS
-from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
+from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing
+from functions.listener_service.sweeping import Sweeping
 from tests.support.fakes import FakeClock, FakeDeadLetters, FakePublisher, LoopbackChannel
 
 

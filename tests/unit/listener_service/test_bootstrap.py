@@ -4,7 +4,8 @@ import pytest
 
 from functions.common.settings import SettingsError
 from functions.listener_service import bootstrap
-from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing, Sweeping
+from functions.listener_service.service import Notifying, Projecting, Purging, Refreshing
+from functions.listener_service.sweeping import Sweeping
 
 BUILDERS = (bootstrap.refreshing, bootstrap.projecting, bootstrap.purging, bootstrap.sweeping, bootstrap.notifying)
 

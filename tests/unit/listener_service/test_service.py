@@ -9,7 +9,7 @@ from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import CloudEvent, EventData, unwrap, wrap
 from functions.contracts.events.users import UserDeletedV1
 from functions.contracts.rpc.bills_pb2 import RefreshLinkReply
-from functions.listener_service.service import LEASE_SECONDS, SweepReport
+from functions.listener_service.sweeping import LEASE_SECONDS, SweepReport
 from tests.support.fakes import FakeClock
 from tests.unit.listener_service.fakes import World, gone
 
