@@ -42,6 +42,8 @@ BATCH_BILLS, BATCH_CHARS = 90, 1_000_000
 MAX_SHOWN_SKIPPED = 200
 WRITE_SECONDS, SEND_SECONDS = 3.0, 6.0
 """Kept back for writing a batch, and for sending its events; what is not sent now, the sweep sends."""
+CAUTION = 1.5
+"""A batch is begun only if the slowest so far, and half as long again, would end in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class _Counts:
     updated: int = 0
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
+    slowest_seconds: float = 0.0
+    """Of its batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +158,14 @@ class Importer:
         return Attempt(began, Outcome.SUCCESS, provider, batch, source=Source.GREEN_BUTTON)
 
     def _keep(self, user_id: UserId, link_id: LinkId, attempt: Attempt, counts: _Counts) -> None:
-        if remaining_seconds() < WRITE_SECONDS:
+        if remaining_seconds() < max(WRITE_SECONDS, CAUTION * counts.slowest_seconds):
             detail = "The file was not finished in time. Import it again, or upload it (POST /imports)."
             raise Unavailable(detail, code="import_unfinished")
+        began = self.clock.now()
         done, events = keep(self.store, self.clock, user_id, link_id, attempt, self.sleep)
         self.cache.bump(user_id, CACHE_SPACE)
         self._send(events)
+        counts.slowest_seconds = max(counts.slowest_seconds, (self.clock.now() - began).total_seconds())
         counts.created += done.created
         counts.updated += done.updated
         counts.unchanged += done.unchanged

@@ -227,6 +227,19 @@ def test_an_import_that_was_cut_off_is_taken_up_by_the_next(world: FileWorld, mo
     assert counts(imported(world, many(200))) == (110, 0, 90, 0)
 
 
+def test_a_batch_that_would_not_end_in_time_is_not_begun(world: FileWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the slowest so far: the function would be ended in the middle of the third, and its caller told nothing."""
+    end = world.clock.now() + timedelta(seconds=29)
+    monkeypatch.setattr(module, "remaining_seconds", lambda: (end - world.clock.now()) / timedelta(seconds=1))
+    monkeypatch.setattr(world.cache, "bump", lambda *_: world.clock.advance(timedelta(seconds=9)))
+
+    with pytest.raises(Unavailable) as caught:
+        imported(world, many(270))
+
+    assert caught.value.code == "import_unfinished"
+    assert len(world.store.kept) == 180
+
+
 def test_where_time_is_short_the_sweep_sends_the_events(world: FileWorld) -> None:
     with invocation(None, 5.0):
         imported(world)
