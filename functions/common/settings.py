@@ -81,6 +81,8 @@ _PARSERS: dict[object, Callable[[str], object]] = {
 class HttpSettings:
     """What every HTTP function needs. Limits are requests per minute; the sandbox's defaults are loose."""
 
+    stage: str = "dev"
+    """Tells the metrics of deployments in one account apart; given where reads are cached."""
     jwks: str = '{"keys":[]}'
     token_issuer: str = "billing-aggregator"  # noqa: S105 - a name
     token_audience: str = "billing-api"  # noqa: S105 - a name

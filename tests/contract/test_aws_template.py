@@ -14,7 +14,9 @@ from typing import Any  # a template is whatever YAML holds
 
 import pytest
 
-from functions.common.http import snapshot
+from functions.bill_aggregation_service.app import app
+from functions.common import metrics
+from functions.common.http import request_line, snapshot
 from infra import aws_template, stages, template
 from infra.settings import ROOT, load
 from tests.contract.platform import FUNCTIONS
@@ -281,6 +283,30 @@ class TestWatching:
             assert alarm["AlarmActions"] == alarm["OKActions"] in ([{"Ref": "AlarmTopic"}], [{"Ref": "Topic"}]), name
             assert len(alarm.get("Metrics", [])) <= 11, f"{name}: of ten metrics an alarm makes one"
             assert all(alarm[told] for told in ("AlarmDescription", "TreatMissingData")), name
+
+    def test_what_functions_count_is_watched_by_the_name_and_dimensions_they_give_it(
+        self, prod: Stack, nested: dict[str, Any]
+    ) -> None:
+        own = [
+            metric["MetricStat"]["Metric"]
+            for alarm in nested["observability"]["Resources"].values()
+            for metric in alarm["Properties"].get("Metrics", [])
+            if metric.get("MetricStat", {}).get("Metric", {}).get("Namespace") == metrics.NAMESPACE
+        ]
+
+        assert own
+        for metric in own:
+            given = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
+            assert tuple(given) == metrics.DIMENSIONS
+            assert metric["MetricName"] in request_line.COUNTED_AS.values()
+            assert given["stage"] == {"Ref": "Stage"}
+            assert ((route := given["route"]), "GET") in app.specs, route
+            assert given["service"] == app.app_name
+        reader = of_type(prod, "AWS::Lambda::Function")["BillApi"]
+        assert reader["Environment"]["Variables"]["STAGE"] == {"Ref": "Stage"}
+        body = nested["observability"]["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+        shown = zip(metrics.DIMENSIONS, ("${Stage}", app.app_name, "/bills"), strict=True)
+        assert ", ".join(f'"{name}", "{value}"' for name, value in shown) in body
 
     def test_the_dashboard_is_json(self, nested: dict[str, Any]) -> None:
         body = nested["observability"]["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]

@@ -192,7 +192,8 @@ class ServiceApp(Chalice):
             if isinstance(answer["body"], bytes):
                 answer |= {"body": base64.b64encode(answer["body"]).decode(), "isBase64Encoded": True}
             seconds = time.perf_counter() - started
-            request_line.tell(log, self.app_name, asked, answer["statusCode"], seconds, self.cached.found)
+            stage = "" if self.cached is NOTHING_CACHED else self.settings.stage
+            request_line.tell(log, stage, self.app_name, asked, answer["statusCode"], seconds, self.cached.found)
             return answer
 
     # What handlers use.

@@ -22,9 +22,15 @@ COUNTS = {
 
 
 def tell(
-    logger: logging.Logger, service: str, asked: Mapping[str, Any], status: int, seconds: float, found: Found
+    logger: logging.Logger,
+    stage: str,
+    service: str,
+    asked: Mapping[str, Any],
+    status: int,
+    seconds: float,
+    found: Found,
 ) -> None:
-    """`asked`: API Gateway's context of the request."""
+    """`stage`: of the deployment; needed of a cached read only. `asked`: API Gateway's context of the request."""
     route, counts = asked.get("resourcePath"), COUNTS.get(found)
     told = {"method": asked.get("httpMethod"), "route": route, "status": status, "ms": round(seconds * 1000, 1)}
-    logs.tell(logger, "request", told, metrics.counted(service, str(route), counts) if counts else logs.NOTHING)
+    logs.tell(logger, "request", told, metrics.counted(stage, service, str(route), counts) if counts else logs.NOTHING)

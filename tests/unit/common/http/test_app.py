@@ -334,7 +334,7 @@ def test_the_line_of_a_request_counts_how_its_cached_read_ended(
     app: ServiceApp, redis_url: str, log_lines: Lines, how: str, expected: str
 ) -> None:
     """As CloudWatch's embedded metric format wants it; the values of dimensions are few."""
-    configure(app, cache_url="unix:///nowhere" if how == "down" else redis_url, cache_timeout_ms=1000)
+    configure(app, stage="test", cache_url="unix:///nowhere" if how == "down" else redis_url, cache_timeout_ms=1000)
     if how in ("fresh", "old"):
         keep(redis_url, b"{}", 60 if how == "fresh" else -1)
     log_lines()
@@ -343,10 +343,10 @@ def test_the_line_of_a_request_counts_how_its_cached_read_ended(
 
     line = log_lines()[-1]
     names = ["CacheHits", "CacheStale", "CacheMisses", "CacheErrors"]
-    assert (line["event"], line["service"], line["route"]) == ("request", "sample", "/cached")
+    assert (line["event"], line["stage"], line["service"], line["route"]) == ("request", "test", "sample", "/cached")
     assert {name: line[name] for name in names} == {name: int(name == expected) for name in names}
     [directive] = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [["service", "route"]]
+    assert directive["Dimensions"] == [["stage", "service", "route"]]
     assert [metric["Name"] for metric in directive["Metrics"]] == names
     assert abs(line["_aws"]["Timestamp"] - time.time() * 1000) < 60_000
 
