@@ -21,6 +21,9 @@ SHREDDED = {"LinkKeysTable"}
 KEPT_SECRETS = {"LookupKey"}
 """Without it no account is found again by its number."""
 
+TELLS_OF_DEPLOYS = "Version"
+"""Changes with each deploy; of no matter to a function that does not tell it."""
+
 Template = dict[str, Any]
 
 
@@ -57,7 +60,9 @@ def _publish(
 ) -> None:
     """A version is published when code, properties or parameters change. By itself SAM does not look at the values of
     parameters, and a new signing key would never reach the versions that verify."""
-    seen = json.dumps([digests.get(name, ""), properties, dict(parameters)], sort_keys=True, default=str)
+    tells = {"Ref": TELLS_OF_DEPLOYS} in properties.get("Environment", {}).get("Variables", {}).values()
+    heeded = {each: value for each, value in parameters.items() if tells or each != TELLS_OF_DEPLOYS}
+    seen = json.dumps([digests.get(name, ""), properties, heeded], sort_keys=True, default=str)
     properties["AutoPublishAlias"] = ALIAS
     properties["AutoPublishCodeSha256"] = hashlib.sha256(seen.encode()).hexdigest()
     properties["SnapStart"] = {"ApplyOn": "PublishedVersions"}

@@ -1,5 +1,7 @@
 """Deploy: build → signing key → sender of mails → `sam deploy` → migrate. The same steps on every target."""
 
+import os
+import subprocess
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -47,6 +49,7 @@ def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) ->
     values = {
         "CacheUrl": seen.cache_url,
         "Stage": settings.stage,
+        "Version": version(),
         "Jwks": key.jwks,
         "SigningKeyId": key.key_id,
         "OverlapKeyId": key.overlap_key_id,
@@ -55,6 +58,20 @@ def _parameters(settings: Settings, key: signing_key.SigningKey, sender: str) ->
         "ReceiverOrigin": target.receiver_origin(settings),
     }
     return {**stages.of(settings).parameters, **{name: value for name, value in values.items() if value}}
+
+
+def version() -> str:
+    """What is deployed: `VERSION`, else the commit (with `-dirty` where files differ from it); nothing where there is
+    no repository."""
+    if told := os.environ.get("VERSION"):
+        return told
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return said.stdout.strip()
 
 
 def _sam_deploy(settings: Settings, parameters: dict[str, str]) -> None:

@@ -229,6 +229,20 @@ class TestVersions:
         same = made[0]["AutoPublishCodeSha256"] == made[1]["AutoPublishCodeSha256"]
         assert same == (changed == "nothing")
 
+    def test_what_is_deployed_matters_to_who_tells_it_alone(self, source: dict[str, Any]) -> None:
+        made = [
+            aws_template.extended(copy.deepcopy(source), {"Version": version}, {})["Resources"]
+            for version in ("1", "2")
+        ]
+
+        changed = {
+            name
+            for name, before in made[0].items()
+            if before["Properties"].get("AutoPublishCodeSha256")
+            != made[1][name]["Properties"].get("AutoPublishCodeSha256")
+        }
+        assert changed == {"BrokerApi"}
+
     def test_what_functions_import_late_is_imported_before_the_snapshot(self) -> None:
         late = {name for path in FUNCTIONS.rglob("*.py") for name in _imported_late(path)}
 
