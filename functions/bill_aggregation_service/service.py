@@ -21,7 +21,6 @@ from functions.bill_aggregation_service.model import (
     UserId,
 )
 from functions.bill_aggregation_service.refresh import LinkResult
-from functions.bill_aggregation_service.rules import zone_of
 from functions.bill_aggregation_service.summary import Sum, a_year_until, summed
 from functions.common.clock import Clock
 from functions.common.context import remaining_seconds
@@ -132,8 +131,7 @@ class Bills:
             bill, link = self._found(user_id, bill_id)
             reader = self._reader()
             expected(reader.listed(bill, link).tag)
-            today = reader.now.astimezone(zone_of(link.time_zone)).date()
-            changed = marked(bill, said(), today, reader.now)
+            changed = marked(bill, said(), reader.now)
             if changed is bill:
                 return self._detail(bill, link)
             try:

@@ -168,7 +168,7 @@ class TestMarks:
     @pytest.mark.parametrize(
         ("body", "fields"),
         [
-            ({"paid_at": "2026-03-16"}, ["paid_at"]),
+            ({"paid_at": "2026-03-17"}, ["paid_at"]),
             ({"paid_at": "soon", "paid_amount_minor": 0}, ["paid_at", "paid_amount_minor"]),
             ({"paid_amount_minor": 10**15 + 1}, ["paid_amount_minor"]),
             ({"paid_amount_minor": "100"}, ["paid_amount_minor"]),

@@ -80,7 +80,7 @@ class World:
     def mark(self, *, paid: bool) -> None:
         for bill in list(self.store.kept.values()):
             today = self.clock.now().date()
-            changed = marked(bill, {"paid_at": today if paid else None}, today, self.clock.now())
+            changed = marked(bill, {"paid_at": today if paid else None}, self.clock.now())
             if changed is not bill:
                 self.outbox.send([self.store.save_bill(bill, changed)])
 
