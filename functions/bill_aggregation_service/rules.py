@@ -83,7 +83,7 @@ def content_hash(content: BillContent) -> str:
 
 
 def natural_key(link_id: LinkId, content: BillContent) -> bytes:
-    """What a bill is unique on (DESIGN §4), hashed. The content is a `tidy` one."""
+    """What a bill is unique on, hashed. The content is a `tidy` one."""
     own = content.external_bill_id or f"{content.period_start}/{content.period_end}/{content.type}"
     parts = (link_id, content.service_type, content.usage_point, own)
     return hashlib.sha256("\x1f".join(parts).encode()).digest()
