@@ -10,8 +10,8 @@ import redis
 from infra import admin, engine, local, settings
 from infra.client import Client
 from infra.console import Failure
-from infra.settings import Target
 from tests.integration.household import UTILITIES, Household, Member, register
+from tests.integration.patience import transactions_stand_alone
 from tests.integration.platform import Platform
 
 LAST = ("test_journey", "test_logs", "test_key_rotation", "test_policies", "test_restart")
@@ -35,12 +35,12 @@ def platform() -> Platform:
 
 
 @pytest.fixture(scope="session")
-def atomic(platform: Platform) -> None:
+def atomic() -> None:
     """For what lives by transactions that come at the same moment."""
-    if platform.settings.target is Target.LOCALSTACK and not platform.knows_transactions_again():
+    if not transactions_stand_alone():
         pytest.skip(
-            "LocalStack runs with moto's DynamoDB, told by its ignoring ClientRequestToken: a transaction that fails"
-            " there puts back the tables as it found them, and so undoes what others have written meanwhile"
+            "LocalStack runs with moto's DynamoDB: a transaction that fails there puts back the tables as it found"
+            " them, and so undoes what others have written meanwhile"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infra.client import ApiError, Client, Json, example_params
-from tests.integration.patience import await_value, patience
+from tests.integration.patience import await_value, patience, transactions_stand_alone
 
 POWER, GAS, WATER, INTERNET = "prv_northwind_power", "prv_greenline_gas", "prv_clearwater", "prv_fibernet"
 UTILITIES = (POWER, GAS, WATER, INTERNET)
@@ -60,7 +60,11 @@ class Household:
     def link_with(self, provider_id: str, scenario: str, params: Mapping[str, str]) -> Json:
         password = secrets.token_urlsafe(15)
         self.secret += [password, *params.values()]
-        return self.client.link(provider_id, params, scenario, password)
+        made = self.client.link(provider_id, params, scenario, password)
+        # There the first refreshes of links that are made at once would undo each other's writes.
+        if not transactions_stand_alone():
+            self.settle()
+        return made
 
     def settle(self) -> None:
         """Until the first refresh of every link, which linking itself asks for, has ended."""

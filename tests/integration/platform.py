@@ -87,26 +87,6 @@ class Platform:
         configuration = self._lambda.get_function_configuration(FunctionName=self.ids[function])
         return configuration.get("Environment", {}).get("Variables", {})
 
-    def knows_transactions_again(self) -> bool:
-        """Whether a transaction that comes twice, with one ClientRequestToken, is carried out once and no conflict."""
-        name = f"probe-{secrets.token_hex(6)}"
-        self.dynamodb.create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )
-        put = {"TableName": name, "Item": {"id": {"S": "1"}}, "ConditionExpression": "attribute_not_exists(id)"}
-        try:
-            self.dynamodb.get_waiter("table_exists").wait(TableName=name)
-            for _ in range(2):
-                self.dynamodb.transact_write_items(TransactItems=[{"Put": put}], ClientRequestToken=name)  # type: ignore[typeddict-item]  # as its stubs want it
-        except self.dynamodb.exceptions.TransactionCanceledException:
-            return False
-        finally:
-            self.dynamodb.delete_table(TableName=name)
-        return True
-
     def publish(self, event: CloudEvent) -> None:
         """Puts an event on the bus the way the broker does."""
         self._sns.publish(
