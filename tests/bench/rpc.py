@@ -27,9 +27,10 @@ from functions.common import aws
 from functions.common.rpc.client import Stub, channel_to
 from functions.common.rpc.lambda_channel import LambdaChannel
 from functions.contracts.rpc.users_pb2 import GetUserRequest, User
+from infra import aws as infra_aws
 from infra import engine
 from infra.process import free_port
-from infra.settings import ROOT, load
+from infra.settings import ROOT, Settings, load
 from tests.bench.handlers.echo import METHOD, USERS
 from tests.bench.isolated import ratio
 from tests.bench.printing import table
@@ -108,23 +109,36 @@ def _lambda(scratch: Path) -> "Iterator[LambdaClient]":
     settings = replace(load({}), endpoint=f"http://127.0.0.1:{free_port()}", run_dir=scratch / "engine")
     try:
         engine.start(settings)
+        role = _role(settings)
         with patch.dict(os.environ, settings.environment()):
             client = aws.lambda_invoke.__wrapped__()
-        _deploy(client, "bench-bare", "logged.handler", _zip(HANDLERS / "logged.py"))
+        _deploy(client, role, "bench-bare", "logged.handler", _zip(HANDLERS / "logged.py"))
         folder = artefacts.importable("UserRpc", scratch)
-        _deploy(client, "bench-echo", "echo.handler", _zip(HANDLERS / "echo.py", folder))
+        _deploy(client, role, "bench-echo", "echo.handler", _zip(HANDLERS / "echo.py", folder))
         yield client
     finally:
         engine.stop(settings)
 
 
-def _deploy(client: "LambdaClient", name: str, handler: str, code: bytes) -> None:
+def _role(settings: Settings) -> str:
+    """The ARN of one that a function may have: the engine looks for it."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    made = infra_aws.client(settings, "iam").create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(trust))
+    return str(made["Role"]["Arn"])
+
+
+def _deploy(client: "LambdaClient", role: str, name: str, handler: str, code: bytes) -> None:
     client.create_function(
         FunctionName=name,
         Runtime="python3.13",
         Handler=handler,
         Code={"ZipFile": code},
-        Role="arn:aws:iam::000000000000:role/bench",
+        Role=role,
         Timeout=29,
         MemorySize=1024,
     )
