@@ -19,7 +19,7 @@ RPC_SERVICES = ("Users", "Providers", "Accounts", "Credentials", "Bills", "Remin
 
 
 class Target(StrEnum):
-    """Where the platform runs (DESIGN §1)."""
+    """Where the platform runs."""
 
     EMBEDDED = "embedded"
     LOCALSTACK = "localstack"

@@ -1,6 +1,6 @@
 """GET /bills from the cache: the first answer after a cold start, and one in a warm function.
 
-DESIGN §7: from import to the first cached answer at most half of what the peer takes for the same; warm, at most 1.5
+Budgets: from import to the first cached answer at most half of what the peer takes for the same; warm, at most 1.5
 times one Redis round trip, one signature verification and encoding the same bytes.
 """
 

@@ -1,9 +1,10 @@
 """GET /bills past the cache, with 10 bills in the history and with 10 000.
 
-DESIGN §7: at most 1.1 times. The answer is the same ten bills in both: those of the last ten days. The handler reads
-them from the table, since the cache would answer either way: the kept answers are dropped before each call. The table
-reads as DynamoDB does (handlers/sorted_table.py); how many queries and rows an answer takes is counted as well. Asked
-for by `limit`, a query brings the bill that tells of a next page and has room for a few links, whatever the history.
+The second may take 1.1 times the first. The answer is the same ten bills in both, those of the last ten days. The
+handler reads them from the table, since the cache would answer either way: the kept answers are dropped before each
+call. The table reads as DynamoDB does (handlers/sorted_table.py); how many queries and rows an answer takes is counted
+as well. Asked for by `limit`, a query brings the bill that tells of a next page and has room for a few links, whatever
+the history.
 """
 
 import json

@@ -1,6 +1,6 @@
 """GET /bills?refresh=true of 50 links whose utility takes 200 ms, beside asking the utility alone 50 times at once.
 
-DESIGN §7: at most 1.15 times the slowest utility and 150 ms. Everything is there as when it runs, each in a process of
+The budget: at most 1.15 times the slowest utility and 150 ms. Everything is there as when it runs, each in a process of
 its own: BillApi (this one), as many of BillRpc as a read makes calls at once (Lambda, too, gives a call an instance
 that is idle), the services that they ask (behind gRPC, and quick to answer: what they take is not measured here), the
 utility, Redis, and a table that reads as DynamoDB does (handlers/sorted_table.py). The limit of calls per utility is

@@ -1,4 +1,4 @@
-"""How large the artefacts are, beside DESIGN §7: 1.5 MB zipped without `cryptography`, 6.5 MB with it."""
+"""How large the artefacts are, beside their budget: 1.5 MB zipped without `cryptography`, 6.5 MB with it."""
 
 from infra.artefacts import requirements_of
 from tests.bench.printing import table, verdict

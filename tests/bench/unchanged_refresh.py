@@ -1,4 +1,4 @@
-"""The refresh of a link whose utility has nothing new, counted exactly: DESIGN §7 allows no write of a bill and one
+"""The refresh of a link whose utility has nothing new, counted exactly: its budget is no write of a bill and one
 conditional update of the link. Beside it, without a budget, what it costs when one bill has changed.
 
 Two services keep a record of a link, and each of them is written once (ADR 21). When a bill has changed, the

@@ -20,7 +20,7 @@ from tests.support.artefacts import RUNTIME, files, zipped_size
 from tests.support.artefacts import importable as importable_artefact
 from tests.support.http import jwks, token
 
-# DESIGN §7, in bytes
+# in bytes, zipped: a cold start loads all of it
 BUDGET, BUDGET_WITH_CRYPTOGRAPHY = 1_500_000, 6_500_000
 NAMES = [function.name for function in FUNCTION_LIST]
 # functions with the same list share their artefact

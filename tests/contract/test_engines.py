@@ -1,5 +1,6 @@
-"""What an emulator is given is what LocalStack community, the least able of them, really makes; DESIGN §8 has its
-limits. What is on AWS alone stands under a condition, and the parameters of an emulator's deploy decide that here."""
+"""What an emulator is given is what LocalStack community, the least able of them, really makes; localstack.py
+lists that. What is on AWS alone stands under a condition, and the parameters of an emulator's deploy decide that
+here."""
 
 import re
 from collections.abc import Iterator

@@ -17,7 +17,7 @@ UNFINISHED = re.compile(
 )
 # lambci_debug_files is where SAM's containers have their debugger
 MACHINE = re.compile(r"/(home|root|Users|tmp)/(?!lambci_debug_files)\w|/work/(main|shared)")
-MAX_STATEMENTS = 6  # of a handler, at its top level; DESIGN §2 speaks of one to five lines
+MAX_STATEMENTS = 6  # of a handler, at its top level: parse, one use case, answer
 TEXT = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".txt", ".in", ".sh", ".proto", ""}
 
 
@@ -33,7 +33,7 @@ SHIPPED = ("functions", "infra", "docs", "template.yaml", "Makefile", "README.md
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_the_same_files(service: str) -> None:
-    """Those of DESIGN §2; what only some need is there exactly where it is needed."""
+    """`ls` shows the service; what only some need is there exactly where it is needed."""
     present = {path.name for path in (FUNCTIONS / service).iterdir()}
     functions = [function for function in FUNCTION_LIST if function.service == service]
     has_rpc = any(function.module.endswith("rpc") for function in functions)

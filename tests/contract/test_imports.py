@@ -1,4 +1,4 @@
-"""Imports point inward (house rules 4 to 7), and importing a handler costs and needs nothing."""
+"""Imports point inward, a service imports no other, and importing a handler costs and needs nothing."""
 
 import json
 import subprocess

@@ -16,7 +16,7 @@ from tests.support.http import configure, request
 HTTP = [function for function in FUNCTION_LIST if function.events("Api")]
 CATCH_ALL = {"/", "/{proxy+}"}
 SEVEN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-# DESIGN §3: all others need a token
+# who has no token asks these; all others need one
 PUBLIC = {
     ("POST", "/users"), ("POST", "/auth/login"), ("POST", "/auth/refresh"), ("GET", "/.well-known/jwks.json"),
     ("GET", "/health"), ("GET", "/openapi.json"), ("GET", "/docs"),

@@ -1,5 +1,5 @@
-"""DESIGN §7: what the refresh of a link costs whose utility has nothing new; and of one whose bill has changed. Counts
-are exact, so they are held."""
+"""What the refresh of a link costs whose utility has nothing new, no write of a bill and one conditional update of the
+link; and of one whose bill has changed. Counts are exact, so they are held."""
 
 from collections.abc import Iterator
 
