@@ -39,7 +39,7 @@ class Assumptions:
     cache_gb: float = 0.1
     """The least that is charged for."""
     metrics: int = 4
-    """Counted from log lines (functions/common/metrics.py): four names, of one service and one route."""
+    """Counted from log lines (functions/common/metrics.py): four names, of one stage, one service and one route."""
     refreshes: float = 124.0
     """Per link and month: `make simulate` has 4.08 a day."""
     new_bills: float = 1.0
