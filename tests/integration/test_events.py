@@ -91,7 +91,8 @@ def reason_in(platform: Platform, queue: str, body: str) -> str:
 
 
 def test_each_queue_has_a_dead_letter_queue(platform: Platform) -> None:
-    for name, deliveries in (("RefreshQueue", 5), ("ProjectionQueue", 5), ("PurgeQueue", 10), ("AuditQueue", 5)):
+    wanted = {"RefreshQueue": 5, "ProjectionQueue": 60, "NotifyQueue": 60, "PurgeQueue": 10, "AuditQueue": 60}
+    for name, deliveries in wanted.items():
         names = ["RedrivePolicy"]
         found = platform.sqs.get_queue_attributes(QueueUrl=platform.ids[name], AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
         policy = json.loads(found["RedrivePolicy"])
