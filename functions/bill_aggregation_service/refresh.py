@@ -202,12 +202,15 @@ class Refresher:
         futures: dict[LinkId, Future[Refreshed]] = {
             link_id: pool.submit(contextvars.copy_context().run, refresh, seen[link_id], account)
             for link_id, account in opened.items()
-            if link_id in link_ids
+            if link_id in link_ids and not account.mfa_code
         }
         wait(futures.values(), timeout=max(0.0, late_at - time.monotonic()))
         pool.shutdown(wait=False, cancel_futures=True)
+        # A code is good for one try, which is that of the refresh asked for when the user gave it.
+        connecting = Refreshed(Outcome.FAILED, "link_connecting", retryable=True)
         missing = Refreshed(Outcome.FAILED, "link_not_found")
-        return {link_id: _result(link_id, futures[link_id]) if link_id in futures else missing for link_id in link_ids}
+        unasked = {link_id: connecting if link_id in opened else missing for link_id in link_ids}
+        return unasked | {link_id: _result(link_id, future) for link_id, future in futures.items()}
 
     def _refresh(self, seen: Link, account: OpenedAccount) -> Refreshed:
         """`seen`: the link's record, which is not read again unless it has changed when the answer is written."""

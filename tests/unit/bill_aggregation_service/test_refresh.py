@@ -318,6 +318,13 @@ def test_a_link_that_files_feed_is_left_alone(world: World) -> None:
 
 
 class TestAllAtOnce:
+    def test_a_code_is_left_to_the_refresh_that_was_asked_for_with_it(self, world: World) -> None:
+        """It is good for one try: two at once, and the utility would refuse the later one."""
+        world.services.mfa = ("246810", "ref-1")
+
+        assert all_at_once(world) == {LINK: Refreshed(Outcome.FAILED, "link_connecting", retryable=True)}
+        assert (world.accesses, world.services.outcomes) == ([], [])
+
     def test_each_link_has_its_own_outcome(self, world: World) -> None:
         world.services.accounts[OTHER_LINK] = PROVIDER.provider_id
 
