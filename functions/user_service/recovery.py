@@ -83,7 +83,7 @@ class Recovery:
         user, known = self._checked_code(email, code, Purpose.RESET_PASSWORD)
         self._check_password(user, new_password)
         self._use(user, known)
-        self._set_password(user, new_password, email_verified=True)
+        self._set_password(user, new_password, verifies_email=True)
         self.sessions.delete_all(user.user_id)
         self.lockout.reset(user.email, address)
         self.mails.post(user.email, Mail.PASSWORD_CHANGED)
@@ -104,8 +104,8 @@ class Recovery:
             self.actions.record(Action.PASSWORD_CHANGE_REFUSED, user_id)
             raise InvalidInput.of(FieldError("current_password", "wrong", "This is not the present password."))
         self.lockout.succeeded(attempt)
-        self._set_password(user, new_password, email_verified=user.email_verified)
-        self.sessions.adopt(user_id, session_id, user.session_epoch + 1)
+        changed = self._set_password(user, new_password, verifies_email=False)
+        self.sessions.adopt(user_id, session_id, changed.session_epoch)
         self.sessions.delete_all(user_id, keep=session_id)
         self.mails.post(user.email, Mail.PASSWORD_CHANGED)
         log.info("password_changed", extra=fields(user_id=user_id))
@@ -129,12 +129,13 @@ class Recovery:
         if errors:
             raise InvalidInput.of(*errors)
 
-    def _set_password(self, user: User, password: str, *, email_verified: bool) -> None:
+    def _set_password(self, user: User, password: str, *, verifies_email: bool) -> User:
         changed = self.users.change_password(
-            user, self.hasher.hash(password), self.clock.now(), email_verified=email_verified
+            user, self.hasher.hash(password), self.clock.now(), verifies_email=verifies_email
         )
-        if not changed:
+        if changed is None:
             raise Conflict("The password was changed in this very moment.", code="password_changed")
+        return changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,9 +62,9 @@ class UserRepository(Protocol):
         """The same password, hashed anew. Unless the hash is no longer that of `user`."""
         ...
 
-    def change_password(self, user: User, password_hash: str, at: datetime, *, email_verified: bool) -> bool:
-        """Another password, and the next session epoch. False, and nothing is written, when the password of `user` has
-        been changed meanwhile."""
+    def change_password(self, user: User, password_hash: str, at: datetime, *, verifies_email: bool) -> User | None:
+        """Another password, and the next session epoch. None, and nothing is written, when the password of `user` has
+        been changed meanwhile; whatever else has changed of the user stays as it is."""
         ...
 
     def end_sessions(self, user_id: UserId, at: datetime) -> None:

@@ -166,15 +166,13 @@ class DynamoUsers:
         unchanged = UserItem.password_hash == user.password_hash
         updated(self._user(user.user_id), [UserItem.password_hash.set(password_hash)], unchanged)
 
-    def change_password(self, user: User, password_hash: str, at: datetime, *, email_verified: bool) -> bool:
-        actions = [
-            UserItem.password_hash.set(password_hash),
-            UserItem.email_verified.set(email_verified),
-            UserItem.session_epoch.add(1),
-            *_changed(at),
-        ]
-        same = (UserItem.password_hash == user.password_hash) & (UserItem.version == user.version) & LIVING
-        return updated(self._user(user.user_id), actions, same)
+    def change_password(self, user: User, password_hash: str, at: datetime, *, verifies_email: bool) -> User | None:
+        item = self._user(user.user_id)
+        actions = [UserItem.password_hash.set(password_hash), UserItem.session_epoch.add(1), *_changed(at)]
+        if verifies_email:
+            actions.append(UserItem.email_verified.set(True))
+        same = (UserItem.password_hash == user.password_hash) & LIVING
+        return _user(item) if updated(item, actions, same) else None
 
     def end_sessions(self, user_id: UserId, at: datetime) -> None:
         updated(self._user(user_id), [UserItem.session_epoch.add(1), *_changed(at)], LIVING)

@@ -64,12 +64,12 @@ class FakeUsers:
     def rehash(self, user: User, password_hash: str) -> None:
         self.users[user.user_id] = replace(user, password_hash=password_hash)
 
-    def change_password(self, user: User, password_hash: str, at: datetime, *, email_verified: bool) -> bool:
-        if self.get(user.user_id) != user:
-            return False
-        epoch = user.session_epoch + 1
-        self._put(user, at, password_hash=password_hash, email_verified=email_verified, session_epoch=epoch)
-        return True
+    def change_password(self, user: User, password_hash: str, at: datetime, *, verifies_email: bool) -> User | None:
+        kept = self.get(user.user_id)
+        if kept is None or kept.password_hash != user.password_hash:
+            return None
+        verified, epoch = kept.email_verified or verifies_email, kept.session_epoch + 1
+        return self._put(kept, at, password_hash=password_hash, email_verified=verified, session_epoch=epoch)
 
     def end_sessions(self, user_id: UserId, at: datetime) -> None:
         user = self.get(user_id)

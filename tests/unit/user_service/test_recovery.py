@@ -206,7 +206,7 @@ def test_a_wrong_or_weak_password_changes_nothing(world: World) -> None:
 
 
 def test_of_two_changes_at_once_one_wins(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world.user_items, "change_password", lambda *_, **__: False)
+    monkeypatch.setattr(world.user_items, "change_password", lambda *_, **__: None)
     with pytest.raises(Conflict):
         world.recovery.change_password(ada(world).user_id, SessionId(""), PASSWORD, NEW, HOME)
 

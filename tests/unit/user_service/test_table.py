@@ -164,12 +164,23 @@ def test_preferences_are_set_and_taken_back() -> None:
 def test_a_password_changes_once_and_begins_the_next_epoch() -> None:
     users = DynamoUsers("users", CLOCK)
     users.create(ADA)
-    assert users.change_password(ADA, "hash-2", LATER, email_verified=True)
-    assert not users.change_password(ADA, "hash-3", LATER, email_verified=False)
     changed = replace(ADA, password_hash="hash-2", email_verified=True, session_epoch=1, updated_at=LATER, version=2)
+    assert users.change_password(ADA, "hash-2", LATER, verifies_email=True) == changed
+    assert users.change_password(ADA, "hash-3", LATER, verifies_email=False) is None
     assert users.get(ADA.user_id) == changed
     users.end_sessions(ADA.user_id, LATER)
     assert living(users).session_epoch == 2
+
+
+def test_what_else_changes_meanwhile_neither_hinders_another_password_nor_is_undone() -> None:
+    users = DynamoUsers("users", CLOCK)
+    users.create(ADA)
+    users.set_email_verified(ADA.user_id, LATER)
+    users.set_preferences(ADA.user_id, {"name": "Ada L."}, LATER)
+    users.end_sessions(ADA.user_id, LATER)
+    changed = users.change_password(ADA, "hash-2", LATER, verifies_email=False)
+    assert changed is not None
+    assert (changed.email_verified, changed.preferences.name, changed.session_epoch) == (True, "Ada L.", 2)
 
 
 def test_an_address_is_verified() -> None:
@@ -191,7 +202,7 @@ def test_a_deleted_user_keeps_the_email_until_removed_and_nothing_writes_them_an
     assert gone.deleted_at == LATER
     assert not users.create(replace(ADA, user_id=UserId("usr_eve")))
     assert users.set_preferences(ADA.user_id, {"name": "X"}, LATER) is None
-    assert not users.change_password(gone, "hash-2", LATER, email_verified=True)
+    assert not users.change_password(gone, "hash-2", LATER, verifies_email=True)
     users.end_sessions(ADA.user_id, LATER)
     users.set_email_verified(ADA.user_id, LATER)
     users.grant_role(ADA, Role.ADMIN, LATER)
