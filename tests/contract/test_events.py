@@ -19,6 +19,8 @@ from tests.contract.platform import FUNCTIONS, RESOURCES, SERVICES
 Json = dict[str, Any]
 OF_NOBODY = {"provider.health_changed.v1"}
 """Events that concern no user in particular: the audit keeps them as the platform's, and no webhook is told of them."""
+NOT_PUBLISHED = {"bills.import_requested.v1"}
+"""Goes from its sender straight into one queue."""
 
 
 def all_events() -> set[type[EventData]]:
@@ -148,14 +150,29 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 
 def test_the_asyncapi_document_tells_of_every_event_and_every_worker_of_the_topic() -> None:
     assert set(ASYNCAPI["components"]["messages"]) == set(CATALOGUE)
-    assert set(ASYNCAPI["channels"]["EventsTopic"]["messages"]) == set(CATALOGUE)
+    assert set(ASYNCAPI["channels"]["EventsTopic"]["messages"]) == set(CATALOGUE) - NOT_PUBLISHED
     assert {"publish", "RefreshWorker", "ProjectionWorker", "PurgeWorker"} <= set(ASYNCAPI["operations"])
     assert set(ASYNCAPI["channels"]["PurgeQueue"]["messages"]) == {"user.deleted.v1"}
-    assert set(ASYNCAPI["channels"]["AuditQueue"]["messages"]) == set(CATALOGUE)
+    assert set(ASYNCAPI["channels"]["AuditQueue"]["messages"]) == set(CATALOGUE) - NOT_PUBLISHED
 
 
-def test_the_audit_alone_gets_every_event() -> None:
-    """What is added to the catalogue is audited without a further word."""
+def test_the_asyncapi_document_tells_who_writes_to_a_queue_itself() -> None:
+    told = {name: (each["action"], each["channel"]["$ref"]) for name, each in ASYNCAPI["operations"].items()}
+
+    assert set(ASYNCAPI["channels"]["ImportQueue"]["messages"]) == NOT_PUBLISHED
+    assert told["BillFilesApi"] == ("send", "#/channels/ImportQueue")
+    assert told["ImportWorker"] == ("receive", "#/channels/ImportQueue")
+
+
+def test_every_queue_with_a_worker_is_behind_the_topic_or_known_to_be_none() -> None:
+    fed = {queue for queue, _ in asyncapi.workers().values()}
+
+    assert fed == asyncapi.subscriptions().keys() | asyncapi.DIRECT.keys()
+    assert not asyncapi.subscriptions().keys() & asyncapi.DIRECT.keys()
+
+
+def test_the_audit_alone_gets_every_event_of_the_topic() -> None:
+    """What is published is audited without a further word."""
     whole = {name for name, resource in RESOURCES.items() if "FilterPolicy" not in resource["Properties"]} & set(
         subscriptions()
     )
