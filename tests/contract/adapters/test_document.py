@@ -19,7 +19,7 @@ QUOTED = set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.
 
 
 def test_the_example_is_a_provider_that_the_registry_takes() -> None:
-    block = re.search(r"```json\nPOST /v1/providers\n(.*?)```", TEXT, re.DOTALL)
+    block = re.search(r"curl -s \$API/providers [^\n]* -d '(\{.*?\})'\n```", TEXT, re.DOTALL)
     assert block
 
     provider = parse(CreateProvider, json.loads(block[1]))
