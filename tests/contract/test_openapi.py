@@ -42,7 +42,7 @@ def test_every_route_is_in_it_and_nothing_else() -> None:
     assert {(method, path) for method, path in routes if method != "HEAD" and not UTILITY.match(path)} == DOCUMENTED
 
 
-def test_its_public_routes_are_those_of_the_design() -> None:
+def test_its_public_routes_are_those_that_are_listed() -> None:
     public = {
         (method.upper(), path)
         for path, methods in DOCUMENT["paths"].items()

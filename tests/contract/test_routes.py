@@ -108,13 +108,11 @@ def routes_of_services() -> list[tuple[Function, str, str]]:
     routes_of_services(),
     ids=[f"{method} {path}" for _, method, path in routes_of_services()],
 )
-def test_every_route_needs_a_token_but_for_those_that_the_design_names(
-    function: Function, method: str, path: str
-) -> None:
+def test_every_route_needs_a_token_but_for_those_that_are_public(function: Function, method: str, path: str) -> None:
     app = function.load()
     spec = app.specs[path, method]
     if spec.public:
-        assert (as_get(method), path) in PUBLIC or path.startswith("/mock/"), "public, but the design does not say so"
+        assert (as_get(method), path) in PUBLIC or path.startswith("/mock/"), "public, but not in PUBLIC"
         return
 
     kept = {name: app.__dict__[name] for name in ("settings", "cache", "verifier") if name in app.__dict__}
@@ -132,7 +130,7 @@ def test_every_route_needs_a_token_but_for_those_that_the_design_names(
         app.__dict__.update(kept)
 
 
-def test_what_the_design_calls_public_is() -> None:
+def test_what_is_listed_as_public_is() -> None:
     apps = {route: function.load() for function in HTTP for route in in_template(function)}
 
     for method, path in PUBLIC:

@@ -1,4 +1,4 @@
-"""Every route of the platform, asked without a token: only what the design names as public answers."""
+"""Every route of the platform, asked without a token: only what is public answers."""
 
 import re
 
