@@ -31,12 +31,12 @@ from functions.account_linking_service.model import (
     UserId,
 )
 from functions.account_linking_service.states import LinkState
-from functions.account_linking_service.table import LinkTable, changes, transact
+from functions.account_linking_service.table import LinkTable, changes
 from functions.common.clock import Clock, rfc3339
 from functions.common.errors import Unavailable
 from functions.common.outbox import Pending
 from functions.common.personal import GONE
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import ConditionFailed, bind, transact, translated
 
 
 class LinkingTable(LinkTable):

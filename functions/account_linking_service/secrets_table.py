@@ -9,9 +9,8 @@ from functions.account_linking_service.credentials import Sealed, SealedLink
 from functions.account_linking_service.items_table import CODE, LinkItem, LinkKeyItem, instant
 from functions.account_linking_service.model import LinkId, ProviderId, UserId
 from functions.account_linking_service.states import LinkState
-from functions.account_linking_service.table import transact
 from functions.common.clock import Clock, rfc3339
-from functions.common.table import ConditionFailed, bind, translated
+from functions.common.table import ConditionFailed, bind, transact, translated
 
 
 class SealedLinkTable:

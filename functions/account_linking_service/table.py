@@ -1,11 +1,9 @@
 """Links in DynamoDB: read, changed on condition of their version, leased when due; and their unsent events."""
 
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pynamodb.exceptions import DoesNotExist, TransactWriteError
+from pynamodb.exceptions import DoesNotExist
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
@@ -25,10 +23,17 @@ from functions.account_linking_service.model import AccountHash, Link, LinkChang
 from functions.account_linking_service.states import LinkState
 from functions.common.clock import Clock, rfc3339
 from functions.common.outbox import Pending
-from functions.common.table import ConditionFailed, bind, forget_events, lease, translated, unsent, updated
-
-TRANSACTION_PAUSES = (0.02, 0.06, 0.2)
-Fill = Callable[[TransactWrite], None]
+from functions.common.table import (
+    ConditionFailed,
+    Fill,
+    bind,
+    forget_events,
+    lease,
+    transact,
+    translated,
+    unsent,
+    updated,
+)
 
 
 class LinkTable:
@@ -118,24 +123,6 @@ class LinkTable:
         return pending_of(item)
 
 
-def transact(links: type[LinkItem], fill: Fill) -> None:
-    """Raises ConditionFailed. Two transactions on one item in the same moment: DynamoDB cancels one of them without
-    having judged its conditions, so it is tried again."""
-    # The model's own connection, although private: every other one costs a further client at cold start.
-    connection = links._get_connection().connection  # noqa: SLF001
-    with translated():
-        for pause in (*TRANSACTION_PAUSES, None):
-            try:
-                with TransactWrite(connection=connection) as transaction:
-                    fill(transaction)
-            except TransactWriteError as error:
-                if pause is None or not _met_another(error):
-                    raise
-                time.sleep(pause * (1 + random.random()))  # noqa: S311  # jitter
-            else:
-                return
-
-
 def changes(seen: Link, changed: Link, events: Sequence[str]) -> list[Action]:
     """What a change of a link writes: version, time, what differs and, behind those still unsent, its events.
 
@@ -176,12 +163,6 @@ def _attributes(link: Link) -> Mapping[str, object]:
         "consecutive_failures": link.consecutive_failures,
         "bill_count": link.bill_count,
     }
-
-
-def _met_another(error: TransactWriteError) -> bool:
-    """Whether it was cancelled for that alone: a condition that failed is final."""
-    reasons = {reason.code for reason in error.cancellation_reasons if reason is not None}
-    return reasons == {"TransactionConflict"}
 
 
 def _text(instant: datetime | None) -> str | None:

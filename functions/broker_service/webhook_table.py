@@ -34,7 +34,7 @@ from functions.broker_service.webhook_model import Delivery, DeliveryId, Webhook
 from functions.common.clock import Clock, rfc3339
 from functions.common.errors import NotFound
 from functions.common.personal import GONE, GONE_LIFETIME, PURGED_AT_ONCE
-from functions.common.table import ConditionFailed, bind, deleted, lease, saved, translated, updated
+from functions.common.table import ConditionFailed, bind, deleted, lease, saved, transact, translated, updated
 
 LAST = "~"
 
@@ -47,10 +47,12 @@ class DynamoWebhookTable:
     # webhooks
 
     def add(self, webhook: Webhook) -> None:
+        def write(transaction: TransactWrite) -> None:
+            transaction.condition_check(self._items, webhook.user_id, GONE, condition=Item.sk.does_not_exist())
+            transaction.save(item_of_webhook(webhook), condition=Item.sk.does_not_exist())
+
         try:
-            with translated(), self._transaction() as transaction:
-                transaction.condition_check(self._items, webhook.user_id, GONE, condition=Item.sk.does_not_exist())
-                transaction.save(item_of_webhook(webhook), condition=Item.sk.does_not_exist())
+            transact(self._items, write)
         except ConditionFailed as error:
             raise NotFound("The user was deleted.", code="user_not_found") from error
 
@@ -79,14 +81,16 @@ class DynamoWebhookTable:
     # deliveries
 
     def add_delivery(self, delivery: Delivery) -> bool:
-        owner = WEBHOOKS + delivery.webhook_id
-        try:
-            with translated(), self._transaction() as transaction:
-                transaction.condition_check(self._items, delivery.user_id, owner, condition=Item.sk.exists())
-                transaction.save(item_of_delivery(delivery), condition=Item.sk.does_not_exist())
-        except ConditionFailed:
-            return False
-        return True
+        """Written first, and the webhook looked for afterwards: a removal and a purge delete webhooks first and
+        deliveries afterwards, so whichever comes later sees the other. No transaction: all events of a user would meet
+        on their webhook's key, with each other and with `change`, and DynamoDB cancels all but one of those that do."""
+        item = item_of_delivery(delivery)
+        if not saved(item, Item.sk.does_not_exist()):
+            return False  # whoever wrote it looks for the webhook, and sending does
+        if self._get(delivery.user_id, WEBHOOKS + delivery.webhook_id):
+            return True
+        self._delete(delivery.user_id, item.sk, 1)
+        return False
 
     def delivery(self, user_id: UserId, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery | None:
         item = self._get(user_id, delivery_key(webhook_id, delivery_id))
@@ -178,10 +182,6 @@ class DynamoWebhookTable:
         """None when somebody else was faster, or it is not what the index said."""
         as_seen = (Item.next_attempt_at == item.next_attempt_at) & Item.due_shard.exists()
         return delivery_of(item) if updated(item, [Item.next_attempt_at.set(rfc3339(until))], as_seen) else None
-
-    def _transaction(self) -> TransactWrite:
-        # The model's own connection: a second one would cost a second botocore client.
-        return TransactWrite(connection=self._items._get_connection().connection)  # noqa: SLF001
 
 
 def _under(key: str) -> str:

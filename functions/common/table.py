@@ -2,6 +2,7 @@
 this."""
 
 import random
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex
 from pynamodb.models import Model
+from pynamodb.transactions import TransactWrite
 
 from functions.common.clock import rfc3339
 from functions.common.errors import Unavailable
@@ -21,10 +23,15 @@ from functions.common.outbox import OUTBOX_SHARDS
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
+Fill = Callable[[TransactWrite], None]
 UNSENT_AFTER = timedelta(seconds=15)
 """Younger events are still being sent by the request that wrote them."""
 CONDITION_FAILED = "ConditionalCheckFailedException"
 TRANSACTION_CONDITION_FAILED = "ConditionalCheckFailed"
+CONFLICT = "TransactionConflictException"
+TRANSACTION_CONFLICT = "TransactionConflict"
+CONFLICT_PAUSES = (0.02, 0.06, 0.2)
+"""Seconds, and at random up to twice as long, before a write that met a transaction is tried again."""
 
 
 class OutboxMixin:
@@ -105,13 +112,48 @@ def deleted(item: Model, condition: Condition) -> bool:
     return _held(lambda: item.delete(condition=condition))
 
 
+def transact(model: type[Model], fill: Fill) -> None:
+    """Writes all that `fill` puts into a transaction, or nothing, through `model`'s client. Raises ConditionFailed."""
+    # The model's own connection, although private: every other one costs a further client at cold start.
+    connection = model._get_connection().connection  # noqa: SLF001
+
+    def write() -> None:
+        with TransactWrite(connection=connection) as transaction:
+            fill(transaction)
+
+    with translated():
+        _insist(write)
+
+
 def _held(write: Callable[[], object]) -> bool:
     try:
         with translated():
-            write()
+            _insist(write)
     except ConditionFailed:
         return False
     return True
+
+
+def _insist(write: Callable[[], object]) -> None:
+    """Two writes on one item in the same moment, one of them in a transaction: DynamoDB refuses one without having
+    judged its conditions, and nobody else repeats it. So it is tried again."""
+    for pause in CONFLICT_PAUSES:
+        try:
+            write()
+        except PynamoDBException as error:
+            if not _met_another(error):
+                raise
+            time.sleep(pause * (1 + random.random()))  # noqa: S311  # jitter
+        else:
+            return
+    write()
+
+
+def _met_another(error: PynamoDBException) -> bool:
+    """Whether it was refused for that alone: a condition that failed is final."""
+    if isinstance(error, TransactWriteError):
+        return {reason.code for reason in error.cancellation_reasons if reason is not None} == {TRANSACTION_CONFLICT}
+    return code_of(error) == CONFLICT
 
 
 def code_of(error: PynamoDBException) -> str | None:

@@ -236,7 +236,7 @@ def test_transactions_that_meet_are_tried_again(
             raise failures.pop()
         return original(transaction)
 
-    monkeypatch.setattr("functions.account_linking_service.table.TRANSACTION_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("functions.common.table.CONFLICT_PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.setattr(TransactWrite, "_commit", meets_others)
     if expected:
         with pytest.raises(expected):

@@ -6,9 +6,13 @@ from datetime import timedelta
 
 import boto3
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 from mypy_boto3_kms import KMSClient
+from pynamodb.connection.base import Connection
+from pynamodb.exceptions import PutError
+from pynamodb.expressions.condition import Condition
+from pynamodb.transactions import TransactWrite
 
 from functions.broker_service.webhook_items_table import Item
 from functions.broker_service.webhook_model import (
@@ -29,6 +33,7 @@ from functions.broker_service.webhook_table import DynamoWebhookTable
 from functions.broker_service.webhook_vault import KmsSecrets
 from functions.common.errors import NotFound, Unavailable
 from functions.common.ids import new_id
+from functions.common.table import saved
 from tests.support.fakes import FakeClock
 from tests.unit.broker_service.fakes import ANNA, BERT
 from tests.unit.broker_service.webhook_fakes import CREATED, URL
@@ -125,6 +130,56 @@ def test_a_removed_webhook_takes_its_deliveries_along_and_gets_none(
     assert table.delivery(ANNA, other.webhook_id, kept.delivery_id) == kept
     assert not table.add_delivery(a_delivery(webhook, clock))
     assert not table.change(webhook, replace(webhook, failing_since=clock.now()))
+
+
+@pytest.mark.parametrize("already_written", [False, True])
+def test_one_that_is_removed_while_it_is_told_of_an_event_keeps_no_delivery(
+    table: DynamoWebhookTable, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, already_written: bool
+) -> None:
+    webhook = a_webhook(clock)
+    table.add(webhook)
+
+    def meets_a_removal(item: Item, condition: Condition) -> bool:
+        if already_written:
+            assert saved(item, condition)
+        assert table.remove(webhook)
+        return already_written or saved(item, condition)
+
+    monkeypatch.setattr("functions.broker_service.webhook_table.saved", meets_a_removal)
+
+    assert not table.add_delivery(a_delivery(webhook, clock))
+    assert Item.count() == 0
+
+
+def test_events_that_come_at_once_do_not_meet_on_their_webhook(
+    table: DynamoWebhookTable, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB cancels transactions that touch one item at once; deliveries are no part of any."""
+    webhook, _ = added(table, clock)
+
+    def unexpected(_: TransactWrite) -> None:
+        pytest.fail("a transaction")
+
+    monkeypatch.setattr(TransactWrite, "_commit", unexpected)
+
+    assert table.add_delivery(a_delivery(webhook, clock))
+
+
+def test_a_change_that_meets_a_transaction_is_made_all_the_same(
+    table: DynamoWebhookTable, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook, _ = added(table, clock)
+    failing = replace(webhook, failing_since=clock.now())
+    put = Connection.put_item
+
+    def meets_one(*_: object, **__: object) -> None:
+        monkeypatch.setattr(Connection, "put_item", put)
+        raise PutError("refused", ClientError({"Error": {"Code": "TransactionConflictException"}}, "PutItem"))
+
+    monkeypatch.setattr(Connection, "put_item", meets_one)
+
+    assert table.change(webhook, failing)
+    assert table.webhook(ANNA, webhook.webhook_id) == failing
 
 
 def test_a_delivery_is_added_once(table: DynamoWebhookTable, clock: FakeClock) -> None:
