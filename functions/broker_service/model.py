@@ -54,6 +54,8 @@ class Job:
     gives_up_at: datetime
     """What has no result by then is taken as failed; a new job need not wait for this one."""
     expires_at: datetime
+    announced: bool = True
+    """Whether its links' refreshes have been asked for. Jobs from before this was noted count as announced."""
 
     @property
     def total(self) -> int:
@@ -68,6 +70,12 @@ class Job:
     def failed(self) -> int:
         """Finished links that are not fresh."""
         return sum(result.outcome is not Outcome.FRESH for result in self.results)
+
+    @property
+    def missing(self) -> tuple[LinkId, ...]:
+        """Links without a result."""
+        answered = {result.link_id for result in self.results}
+        return tuple(link_id for link_id in self.link_ids if link_id not in answered)
 
     @property
     def finished(self) -> bool:
@@ -89,10 +97,8 @@ class Job:
         """The job as it looks at `now`: past `gives_up_at`, links without a result have timed out."""
         if self.finished or now < self.gives_up_at:
             return self
-        answered = {result.link_id for result in self.results}
-        missing = tuple(
+        timed_out = tuple(
             LinkResult(link_id=link_id, outcome=Outcome.FAILED, error_code=TIMED_OUT, at=self.gives_up_at)
-            for link_id in self.link_ids
-            if link_id not in answered
+            for link_id in self.missing
         )
-        return replace(self, results=self.results + missing)
+        return replace(self, results=self.results + timed_out)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -33,6 +34,8 @@ REVOKED = "REVOKED"
 MANUAL = "manual"
 """Kind of a link that files feed."""
 START_ATTEMPTS = 3
+ANNOUNCED_WITHIN = timedelta(seconds=30)
+"""Longer than the function may take: a job that is older and not announced is of one that died."""
 
 
 class JobTable(Protocol):
@@ -42,6 +45,10 @@ class JobTable(Protocol):
 
     def start(self, job: Job, instead_of: Job | None) -> bool:
         """Stores a new job as the running one for its links. False when another than `instead_of` is running."""
+        ...
+
+    def mark_announced(self, job: Job) -> None:
+        """Nobody needs to announce it any more."""
         ...
 
     def get(self, user_id: UserId, job_id: JobId) -> Job | None:
@@ -134,7 +141,7 @@ class Refreshes:
         for _ in range(START_ATTEMPTS):
             running = self._table.find_running(user_id, wanted)
             if running and not running.as_of(self._clock.now()).finished:
-                return running
+                return self._join(running)
             job = self._new_job(user_id, wanted)
             if self._table.start(job, instead_of=running):
                 return self._announce(job)
@@ -166,14 +173,23 @@ class Refreshes:
             created_at=now,
             gives_up_at=now + self._job_time,
             expires_at=now + self._kept_time,
+            announced=False,
         )
 
+    def _join(self, job: Job) -> Job:
+        """Whoever started it may have died before the events were out: then they go out now. Twice does no harm, for a
+        link's first result stands."""
+        if job.announced or self._clock.now() < job.created_at + ANNOUNCED_WITHIN:
+            return job
+        log.warning("job_announced_again", extra=logs.fields(job_id=job.job_id))
+        return self._announce(job)
+
     def _announce(self, job: Job) -> Job:
-        """Asks for each link's refresh; links that could not be asked for have failed."""
+        """Asks for the refresh of each link without a result; links that could not be asked for have failed."""
         now = self._clock.now()
         links = {}
         events = []
-        for link_id in job.link_ids:
+        for link_id in job.missing:
             data = BillsRefreshRequestedV1(user_id=job.user_id, link_id=link_id, job_id=job.job_id, reason="user")
             event = wrap(data, now)
             links[event.id] = link_id
@@ -181,9 +197,17 @@ class Refreshes:
         try:
             refused = self._publisher.publish(events)
         except AppError:
-            self._fail(job, job.link_ids)
+            self._fail(job, job.missing)
             raise
-        return self._fail(job, [links[event_id] for event_id in refused])
+        self._mark_announced(job)
+        return self._fail(replace(job, announced=True), [links[event_id] for event_id in refused])
+
+    def _mark_announced(self, job: Job) -> None:
+        try:
+            self._table.mark_announced(job)
+        except AppError as error:
+            # The events are out; whoever joins sends them once more.
+            log.warning("job_not_marked", extra=logs.fields(job_id=job.job_id, code=error.code))
 
     def _fail(self, job: Job, link_ids: Sequence[LinkId]) -> Job:
         for link_id in link_ids:

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pynamodb.attributes import ListAttribute, MapAttribute, NumberAttribute, UnicodeAttribute
-from pynamodb.connection import Connection
+from pynamodb.attributes import BooleanAttribute, ListAttribute, MapAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from functions.broker_service.model import Job, JobId, LinkId, LinkResult, Outcome, UserId
 from functions.common.clock import Clock, parse_rfc3339, rfc3339
-from functions.common.table import ConditionFailed, bind, deleted, translated, updated
+from functions.common.table import ConditionFailed, bind, deleted, transact, translated, updated
 
 JOB = "job#"
 
@@ -36,6 +35,7 @@ class JobItem(Model):
     results: MapAttribute[str, Any] = MapAttribute()  # type: ignore[no-untyped-call]
     created_at = UnicodeAttribute()
     gives_up_at = UnicodeAttribute()
+    announced = BooleanAttribute(null=True)
     expires_at = NumberAttribute()
 
 
@@ -72,13 +72,21 @@ class DynamoJobTable:
         free = RunningItem.sk.does_not_exist() | (RunningItem.expires_at <= self._now())
         if instead_of:
             free |= RunningItem.job_id == instead_of.job_id
+
+        def write(transaction: TransactWrite) -> None:
+            transaction.save(pointer, condition=free)
+            transaction.save(self._item(job), condition=JobItem.sk.does_not_exist())
+
         try:
-            with translated(), TransactWrite(connection=Connection()) as transaction:
-                transaction.save(pointer, condition=free)
-                transaction.save(self._item(job), condition=JobItem.sk.does_not_exist())
+            transact(self._job, write)
         except ConditionFailed:
             return False
         return True
+
+    def mark_announced(self, job: Job) -> None:
+        item = self._job(job.user_id, _job_key(job.job_id))
+        # unless it was purged meanwhile
+        updated(item, [JobItem.announced.set(True)], JobItem.sk.exists())
 
     def get(self, user_id: UserId, job_id: JobId) -> Job | None:
         with translated():
@@ -124,6 +132,7 @@ class DynamoJobTable:
             results={result.link_id: _stored(result) for result in job.results},
             created_at=rfc3339(job.created_at),
             gives_up_at=rfc3339(job.gives_up_at),
+            announced=job.announced,
             expires_at=_epoch(job.expires_at),
         )
 
@@ -141,6 +150,7 @@ def _job(item: JobItem) -> Job:
         created_at=parse_rfc3339(item.created_at),
         gives_up_at=parse_rfc3339(item.gives_up_at),
         expires_at=datetime.fromtimestamp(int(item.expires_at), UTC),
+        announced=item.announced is not False,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functions.broker_service.bootstrap import ACCOUNTS
 from functions.broker_service.model import Job, JobId, LinkId, LinkResult, UserId
 from functions.broker_service.service import Jobs, Refreshes
+from functions.common.errors import Unavailable
 from functions.common.rpc.client import Stub
 from functions.common.rpc.server import LambdaRpcHandler, RpcContext
 from functions.contracts.rpc.accounts_pb2 import GetLinkedAccountsReply, GetLinkedAccountsRequest, LinkedAccount
@@ -23,6 +24,7 @@ class FakeJobTable:
         self.jobs: dict[tuple[UserId, JobId], Job] = {}
         self.running: dict[tuple[UserId, frozenset[LinkId]], JobId] = {}
         self.losing_races = 0
+        self.takes_marks = True
         self._clock = clock
         self._lock = threading.Lock()
 
@@ -37,6 +39,12 @@ class FakeJobTable:
         self.running[job.user_id, frozenset(job.link_ids)] = job.job_id
         self.jobs[job.user_id, job.job_id] = job
         return True
+
+    def mark_announced(self, job: Job) -> None:
+        if not self.takes_marks:
+            raise Unavailable("The table did not answer.")
+        key = job.user_id, job.job_id
+        self.jobs[key] = replace(self.jobs[key], announced=True)
 
     def get(self, user_id: UserId, job_id: JobId) -> Job | None:
         job = self.jobs.get((user_id, job_id))

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from functions.broker_service.model import Job, JobId, JobState, LinkId, LinkResult, Outcome
-from functions.broker_service.service import Emitter
+from functions.broker_service.service import ANNOUNCED_WITHIN, Emitter
 from functions.common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from functions.common.ids import new_id
 from functions.contracts.events.bills import BillsRefreshRequestedV1
@@ -128,6 +128,88 @@ def test_a_lost_race_is_run_again(world: World) -> None:
     world.table.losing_races = 99
     with pytest.raises(Unavailable):
         world.refreshes.request_refresh(ANNA, None)
+
+
+class Died(Exception):
+    """The function ended here."""
+
+
+def die_between_job_and_events(world: World) -> Job:
+    class Dying(FakePublisher):
+        def publish(self, events: Sequence[CloudEvent]) -> frozenset[str]:
+            raise Died
+
+    world.refreshes._publisher = Dying()
+    with pytest.raises(Died):
+        world.refreshes.request_refresh(ANNA, None)
+    world.refreshes._publisher = world.publisher
+    (job,) = world.table.jobs.values()
+    return job
+
+
+def asked_for(world: World) -> list[tuple[str, str | None]]:
+    asked = [unwrap(event, BillsRefreshRequestedV1) for event in world.publisher.events]
+    return [(data.link_id, data.job_id) for data in asked]
+
+
+def test_whoever_joins_a_job_whose_events_never_left_sends_them(world: World) -> None:
+    world.link(ANNA, POWER, GAS)
+    dead = die_between_job_and_events(world)
+
+    assert world.refreshes.request_refresh(ANNA, None) == dead  # it may still be at it
+    assert asked_for(world) == []
+    world.clock.advance(ANNOUNCED_WITHIN)
+    for _ in range(2):
+        assert world.refreshes.request_refresh(ANNA, None).job_id == dead.job_id
+
+    assert asked_for(world) == [(GAS, dead.job_id), (POWER, dead.job_id)]
+
+
+def test_links_that_have_answered_are_not_asked_again(world: World) -> None:
+    world.link(ANNA, POWER, GAS)
+    dead = die_between_job_and_events(world)
+    record(world, dead, GAS)  # its event had left
+    world.clock.advance(ANNOUNCED_WITHIN)
+
+    assert world.refreshes.request_refresh(ANNA, None).done == 1
+
+    assert asked_for(world) == [(POWER, dead.job_id)]
+
+
+def test_a_job_that_cannot_be_announced_again_either_has_failed(world: World) -> None:
+    world.link(ANNA, POWER, GAS)
+    dead = die_between_job_and_events(world)
+    record(world, dead, GAS)
+    world.clock.advance(ANNOUNCED_WITHIN)
+    world.publisher.down = True
+
+    with pytest.raises(Unavailable):
+        world.refreshes.request_refresh(ANNA, None)
+
+    assert world.jobs.get_job(ANNA, dead.job_id).state == JobState.PARTIAL
+    assert not world.table.running
+
+
+def test_a_job_that_was_announced_is_joined_in_silence(world: World) -> None:
+    world.link(ANNA, POWER)
+    job = world.refreshes.request_refresh(ANNA, None)
+    world.clock.advance(ANNOUNCED_WITHIN)
+
+    assert world.refreshes.request_refresh(ANNA, None) == job
+    assert len(world.publisher.events) == 1
+
+
+def test_events_that_are_out_are_no_failure_for_want_of_the_mark(world: World) -> None:
+    world.link(ANNA, POWER)
+    world.table.takes_marks = False
+
+    job = world.refreshes.request_refresh(ANNA, None)
+
+    assert asked_for(world) == [(POWER, job.job_id)]
+    world.table.takes_marks = True
+    world.clock.advance(ANNOUNCED_WITHIN)
+    assert world.refreshes.request_refresh(ANNA, None) == job
+    assert asked_for(world) == [(POWER, job.job_id)] * 2
 
 
 def test_links_whose_event_was_refused_have_failed(world: World) -> None:

@@ -1,10 +1,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from moto import mock_aws
+from pynamodb.exceptions import CancellationReason, TransactWriteError, VerboseClientError
+from pynamodb.transactions import TransactWrite
 
 from functions.broker_service.model import Job, JobId, JobState, LinkId, LinkResult, Outcome
 from functions.broker_service.service import Jobs
@@ -74,6 +78,53 @@ def test_one_job_at_a_time_for_a_set_of_links(table: DynamoJobTable, clock: Fake
     assert table.get(ANNA, second.job_id) is None
     assert table.start(second, instead_of=first)
     assert table.find_running(ANNA, first.link_ids) == second
+
+
+def test_of_two_that_start_at_once_one_runs_and_the_other_is_told(
+    table: DynamoJobTable, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = a_job(clock), a_job(clock, "job_2")
+    commit = TransactWrite._commit
+    response: Any = {"Error": {"Code": "TransactionCanceledException"}}
+    reasons = [CancellationReason("TransactionConflict"), None]
+    conflict = VerboseClientError(response, "TransactWriteItems", {}, cancellation_reasons=reasons)
+
+    def meets_the_first(_: TransactWrite) -> None:
+        monkeypatch.setattr(TransactWrite, "_commit", commit)
+        assert table.start(first, instead_of=None)
+        raise TransactWriteError("cancelled", conflict)
+
+    monkeypatch.setattr(TransactWrite, "_commit", meets_the_first)
+
+    assert not table.start(second, instead_of=None)
+    assert table.find_running(ANNA, second.link_ids) == first
+
+
+def test_that_a_job_is_announced_is_noted(table: DynamoJobTable, clock: FakeClock) -> None:
+    job = replace(a_job(clock), announced=False)
+    table.start(job, instead_of=None)
+    assert table.find_running(ANNA, job.link_ids) == job
+
+    table.mark_announced(job)
+
+    assert table.get(ANNA, job.job_id) == replace(job, announced=True)
+
+
+def test_a_job_from_before_that_was_noted_counts_as_announced(table: DynamoJobTable, clock: FakeClock) -> None:
+    job = a_job(clock)
+    table.start(job, instead_of=None)
+    item = JobItem.get(ANNA, "job#job_1")
+    item.announced = None
+    item.save()
+    assert "announced" not in JobItem.get(ANNA, "job#job_1").serialize()
+
+    assert table.get(ANNA, job.job_id) == job
+
+
+def test_a_job_that_was_purged_does_not_come_back_by_its_mark(table: DynamoJobTable, clock: FakeClock) -> None:
+    table.mark_announced(a_job(clock))
+
+    assert JobItem.count() == 0
 
 
 def test_a_pointer_past_its_time_is_free(table: DynamoJobTable, clock: FakeClock) -> None:
