@@ -19,7 +19,7 @@ from functions.broker_service.model import (
 )
 from functions.common import logs, personal
 from functions.common.clock import Clock
-from functions.common.errors import AppError, Conflict, FieldError, InvalidInput, NotFound, Unavailable
+from functions.common.errors import AppError, Conflict, NotFound, Unavailable
 from functions.common.ids import is_id, new_id
 from functions.common.publisher import Publisher
 from functions.common.rpc.client import Stub
@@ -225,12 +225,18 @@ class Emitter:
         self._topic = topic
 
     def publish(self, events: Sequence[CloudEvent]) -> frozenset[str]:
-        """Ids of the events that were not taken. Raises InvalidInput for an event unlike its type, Unavailable when
-        none was taken."""
-        mistakes = [FieldError(f"events[{i}]", *mistake) for i, e in enumerate(events) if (mistake := _mistake(e))]
-        if mistakes:
-            raise InvalidInput.of(*mistakes)
-        return self._topic.publish(events) if events else frozenset()
+        """Ids of the events that were not taken. One unlike its type is none of the others' business: they may come
+        from other items' outboxes. Raises Unavailable when none of the rest was taken."""
+        refused = frozenset(event.id for event in events if _refused(event))
+        good = [event for event in events if event.id not in refused]
+        return refused | self._topic.publish(good) if good else refused
+
+
+def _refused(event: CloudEvent) -> bool:
+    if mistake := _mistake(event):
+        code, reason = mistake
+        log.error("event_refused", extra=logs.fields(event_id=event.id, type=event.type, code=code, reason=reason))
+    return mistake is not None
 
 
 def _mistake(event: CloudEvent) -> tuple[str, str] | None:

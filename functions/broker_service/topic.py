@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from functions.common import logs
-from functions.common.errors import FieldError, InvalidInput, Unavailable
+from functions.common.errors import Unavailable
 from functions.contracts.events.envelope import CloudEvent
 
 if TYPE_CHECKING:
@@ -27,11 +27,14 @@ class SnsTopic:
         self._topic_arn = topic_arn
 
     def publish(self, events: Sequence[CloudEvent]) -> frozenset[str]:
-        """Ids of the events that SNS did not take. Raises Unavailable when that is all, InvalidInput for a huge one."""
-        failed = frozenset(event_id for batch in batches(events) for event_id in self._publish(batch))
-        if events and len(failed) == len({event.id for event in events}):
+        """Ids of the events that SNS did not take, or never will for their size. Raises Unavailable when it took none
+        of those that it might."""
+        huge = frozenset(event.id for event in events if _huge(event))
+        fitting = [event for event in events if event.id not in huge]
+        failed = frozenset(event_id for batch in batches(fitting) for event_id in self._publish(batch))
+        if fitting and len(failed) == len({event.id for event in fitting}):
             raise Unavailable("Events cannot be published at present.")
-        return failed
+        return huge | failed
 
     def _publish(self, batch: Sequence[CloudEvent]) -> list[str]:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -51,14 +54,11 @@ class SnsTopic:
 
 
 def batches(events: Sequence[CloudEvent]) -> Iterator[list[CloudEvent]]:
-    """As few batches as SNS's limits allow, in order. Raises InvalidInput for an event that fits in none."""
-    sizes = [len(event.to_json().encode()) + len(event.type) + ATTRIBUTE_BYTES for event in events]
-    too_large = [i for i, size in enumerate(sizes) if size > MAX_BYTES]
-    if too_large:
-        raise InvalidInput.of(*(FieldError(f"events[{i}]", "too_large", "An event ends at 256 KB.") for i in too_large))
+    """As few batches as SNS's limits allow, in order, of events that fit in one."""
     batch: list[CloudEvent] = []
     filled = 0
-    for event, size in zip(events, sizes, strict=True):
+    for event in events:
+        size = _size(event)
         if batch and (len(batch) == MAX_ENTRIES or filled + size > MAX_BYTES):
             yield batch
             batch, filled = [], 0
@@ -66,6 +66,17 @@ def batches(events: Sequence[CloudEvent]) -> Iterator[list[CloudEvent]]:
         filled += size
     if batch:
         yield batch
+
+
+def _huge(event: CloudEvent) -> bool:
+    size = _size(event)
+    if size > MAX_BYTES:
+        log.error("event_refused", extra=logs.fields(event_id=event.id, type=event.type, code="too_large", bytes=size))
+    return size > MAX_BYTES
+
+
+def _size(event: CloudEvent) -> int:
+    return len(event.to_json().encode()) + len(event.type) + ATTRIBUTE_BYTES
 
 
 def _entry(number: int, event: CloudEvent) -> "PublishBatchRequestEntryTypeDef":

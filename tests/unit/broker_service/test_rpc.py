@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 
 from functions.broker_service.model import JobState
@@ -45,6 +46,13 @@ def test_publish_tells_what_was_not_taken(world: World, broker: Stub) -> None:
     world.publisher.refuse = {event.type}
 
     assert BrokerPublisher(broker).publish([event]) == {event.id}
+
+
+def test_publish_takes_what_it_can(world: World, broker: Stub) -> None:
+    good, bad = an_event(), msgspec.structs.replace(an_event(), type="bills.refresh_requested.v9")
+
+    assert BrokerPublisher(broker).publish([bad, good]) == {bad.id}
+    assert [event.id for event in world.publisher.events] == [good.id]
 
 
 def test_publish_while_the_topic_is_down(world: World, broker: Stub) -> None:

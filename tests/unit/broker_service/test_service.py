@@ -6,7 +6,7 @@ import pytest
 
 from functions.broker_service.model import Job, JobId, JobState, LinkId, LinkResult, Outcome
 from functions.broker_service.service import ANNOUNCED_WITHIN, Emitter
-from functions.common.errors import Conflict, InvalidInput, NotFound, Unavailable
+from functions.common.errors import Conflict, NotFound, Unavailable
 from functions.common.ids import new_id
 from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import CloudEvent, unwrap, wrap
@@ -280,16 +280,27 @@ def test_a_result_for_an_unknown_job_or_link(world: World) -> None:
         record(world, job, POWER)
 
 
-def test_publish_lets_only_known_events_through() -> None:
+def test_an_event_that_is_none_is_told_and_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
     publisher = FakePublisher()
     good = wrap(BillsRefreshRequestedV1(user_id=ANNA, link_id=POWER, reason="sweep"), FakeClock().now())
-    unknown = msgspec.structs.replace(good, type="bills.refresh_requested.v9")
-    wrong = msgspec.structs.replace(good, data=msgspec.Raw(b'{"user_id": 7}'))
+    unknown = msgspec.structs.replace(good, id=new_id("evt"), type="bills.refresh_requested.v9")
+    wrong = msgspec.structs.replace(good, id=new_id("evt"), data=msgspec.Raw(b'{"user_id": 7}'))
 
-    assert Emitter(publisher).publish([good]) == frozenset()
-    assert Emitter(publisher).publish([]) == frozenset()
-    with pytest.raises(InvalidInput) as raised:
-        Emitter(publisher).publish([good, unknown, wrong])
+    assert Emitter(publisher).publish([unknown, good, wrong]) == {unknown.id, wrong.id}
 
-    assert [(e.field, e.code) for e in raised.value.errors] == [("events[1]", "unknown_type"), ("events[2]", "invalid")]
     assert publisher.events == [good]
+    said = [record.__dict__["fields"] for record in caplog.records if record.message == "event_refused"]
+    assert [(each["event_id"], each["code"]) for each in said] == [(unknown.id, "unknown_type"), (wrong.id, "invalid")]
+    assert "bills.refresh_requested.v9" in said[0]["reason"]
+
+
+def test_without_any_good_event_the_topic_is_left_alone() -> None:
+    publisher = FakePublisher()
+    publisher.down = True
+    good = wrap(BillsRefreshRequestedV1(user_id=ANNA, link_id=POWER, reason="sweep"), FakeClock().now())
+    unknown = msgspec.structs.replace(good, id=new_id("evt"), type="bills.refresh_requested.v9")
+
+    assert Emitter(publisher).publish([]) == frozenset()
+    assert Emitter(publisher).publish([unknown]) == {unknown.id}
+    with pytest.raises(Unavailable):
+        Emitter(publisher).publish([good, unknown])

@@ -8,7 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from functions.broker_service.topic import MAX_BYTES, SnsTopic, batches
-from functions.common.errors import InvalidInput, Unavailable
+from functions.common.errors import Unavailable
 from functions.contracts.events.bills import BillsRefreshRequestedV1
 from functions.contracts.events.envelope import CloudEvent, wrap
 from tests.support.fakes import FakeClock
@@ -78,14 +78,17 @@ def test_batches_hold_ten_events_and_256_kilobytes() -> None:
     assert list(batches([])) == []
 
 
-def test_an_event_that_is_too_large_is_named() -> None:
+def test_an_event_that_is_too_large_is_told_and_holds_up_no_other() -> None:
     client = StubbornSns()
+    (good,), (huge,) = events(1), events(1, filler=MAX_BYTES)
 
-    with pytest.raises(InvalidInput) as raised:
-        a_topic(client).publish([*events(1), *events(1, filler=MAX_BYTES)])
+    assert a_topic(client).publish([huge, good]) == {huge.id}
+    assert [[entry["Message"] for entry in call] for call in client.calls] == [[good.to_json()]]
 
-    assert [error.field for error in raised.value.errors] == ["events[1]"]
-    assert not client.calls
+    assert a_topic(client).publish([huge]) == {huge.id}
+    assert len(client.calls) == 1
+    with pytest.raises(Unavailable):
+        a_topic(StubbornSns(down_from=1)).publish([huge, good])
 
 
 def test_events_that_sns_refused_are_told() -> None:
