@@ -122,7 +122,8 @@ def _coverage(series: Sequence[Bill]) -> Iterator[tuple[BillKey, QualityNote]]:
     reaching = series[0]
     for bill in series[1:]:
         start, covered = bill.content.period_start, reaching.content.period_end
-        if covered + timedelta(1) < start <= covered + NEIGHBOURHOOD:
+        # Days are subtracted from one another, never added to: the last of the calendar may be among them.
+        if timedelta(1) < start - covered <= NEIGHBOURHOOD:
             detail = f"No bill covers {covered + timedelta(1)} to {start - timedelta(1)}."
             yield bill.key, QualityNote("gap_before", detail)
         elif (min(covered, bill.content.period_end) - start).days + 1 > SHARED_DAYS:
@@ -136,7 +137,7 @@ def _coverage(series: Sequence[Bill]) -> Iterator[tuple[BillKey, QualityNote]]:
 
 def _sudden_changes(series: Sequence[Bill]) -> Iterator[tuple[BillKey, QualityNote]]:
     for before, bill in pairwise(series):
-        if bill.content.period_start > before.content.period_end + NEIGHBOURHOOD:
+        if bill.content.period_start - before.content.period_end > NEIGHBOURHOOD:
             continue
         if bill.content.currency != before.content.currency:
             detail = f"The bill before is in {before.content.currency}, this one in {bill.content.currency}."

@@ -4,6 +4,7 @@ on. How a bill's payment stands is in `payment.py`, the doubts about it in `qual
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ ASSUMPTIONS = {
 REFUSALS = {
     "currency_unknown": "ISO 4217 does not know its currency, so what its minor unit is would be a guess.",
     "amount_out_of_range": "An amount is larger than any household's bill.",
+    "dates_out_of_range": "A day of its period, its issue or its due date is before 1970 or after 2199.",
     "too_large": "It is longer than what can be kept of a bill.",
 }
 LARGEST_AMOUNT = Decimal(10) ** 12
@@ -29,6 +31,9 @@ LARGEST_AMOUNT = Decimal(10) ** 12
 LARGEST_MINOR = 10**15
 LARGEST_CONTENT = 150_000
 """Bytes; an item of the table holds 400 KB, events and all."""
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
+"""What lies outside is garbled, or a stand-in for "never": days are counted on from, and calendars end."""
+DATED = ("period_start", "period_end", "due_date", "statement_date")
 YOUNGER_FIELDS = ("assumed", "cancelled")
 """Younger than many a hash that is kept: left out while they say nothing."""
 
@@ -44,7 +49,7 @@ def zone_of(name: str) -> ZoneInfo:
 def minor_units(amount: Decimal, currency: str) -> int:
     """`12.345` USD as 1234: rounded half-even, here and nowhere else. Raises ValueError for a senseless amount, and for
     a currency that ISO 4217 does not know: how many decimals it has would be a guess."""
-    if not amount.is_finite() or abs(amount) > LARGEST_AMOUNT:
+    if not amount.is_finite() or amount.copy_abs() > LARGEST_AMOUNT:
         raise ValueError("the amount is out of range")
     return int(amount.scaleb(exponent_of(currency)).quantize(Decimal(1), ROUND_HALF_EVEN))
 
@@ -62,7 +67,8 @@ def major_units(amount_minor: int, currency: str) -> Decimal:
 
 def plain(number: Decimal) -> Decimal:
     """The same number in one spelling: `1.50` as 1.5, `1E+2` as 100. Raises ValueError for a senseless quantity."""
-    if not number.is_finite() or abs(number) > LARGEST_AMOUNT or abs(int(number.as_tuple().exponent)) > 20:
+    # `abs` would round, which of a number with an exponent of ten million is an error of its own
+    if not number.is_finite() or number.copy_abs() > LARGEST_AMOUNT or abs(int(number.as_tuple().exponent)) > 20:
         raise ValueError("the number is out of range")
     return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()
 
@@ -109,7 +115,14 @@ def refusal(content: BillContent) -> str:
     amounts = (content.amount_minor, *(item.amount_minor for item in content.line_items))
     if any(abs(amount) > LARGEST_MINOR for amount in amounts):
         return "amount_out_of_range"
+    if not all(is_billed_on(getattr(content, name)) for name in DATED):
+        return "dates_out_of_range"
     return "too_large" if len(canonical_json(content).encode()) > LARGEST_CONTENT else ""
+
+
+def is_billed_on(day: date | None) -> bool:
+    """Whether a bill may name the day, or none."""
+    return day is None or FIRST_DAY <= day <= LAST_DAY
 
 
 def collapse(fetched: Iterable[FetchedBill], link_id: LinkId) -> dict[bytes, FetchedBill]:

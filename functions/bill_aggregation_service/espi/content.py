@@ -14,14 +14,15 @@ from functions.bill_aggregation_service.espi.extension import told_beside
 from functions.bill_aggregation_service.espi.resources import ReadingType
 from functions.bill_aggregation_service.espi.stream import Node
 from functions.bill_aggregation_service.model import BillContent, LineItem, LineKind, Usage
-from functions.bill_aggregation_service.rules import minor_units, plain
+from functions.bill_aggregation_service.rules import LAST_DAY, minor_units, plain
 
 PER_MAJOR_UNIT = 5
 """Decimal places of an amount."""
 SMALLEST_MILLISECONDS = 10**11
 LONGEST_SECONDS = 10**8
 """Three years: a duration beside a start in milliseconds that is longer is in milliseconds as well."""
-EARLIEST, LATEST = date(1970, 1, 2), date(2200, 1, 1)
+EARLIEST, LATEST = date(1970, 1, 2), LAST_DAY
+"""A time of 0 stands for none in some files, and is 1 January 1970 in half of the world."""
 MAX_TEXT = 256
 """String256 of the schema."""
 MAX_DIGITS = 40

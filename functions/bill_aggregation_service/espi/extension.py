@@ -7,13 +7,14 @@ believed: a file must not make the platform fetch an address.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_type_hints
 
 import msgspec
 
 from functions.bill_aggregation_service.espi.stream import Node
-from functions.bill_aggregation_service.model import BillContent
-from functions.bill_aggregation_service.rules import ASSUMPTIONS, LARGEST_MINOR
+from functions.bill_aggregation_service.model import BillContent, LineItem, Usage
+from functions.bill_aggregation_service.rules import ASSUMPTIONS, DATED, LARGEST_MINOR, is_billed_on, plain
 
 NAMESPACE = "urn:billing-aggregator:bill:1"
 ELEMENT = "bill"
@@ -47,7 +48,7 @@ def beside(said: BillContent, meant: BillContent) -> Node | None:
 
 def _checked(element: Node) -> Any:  # Any: as above
     try:
-        value = msgspec.json.decode(element.text, type=FIELDS[element.name])
+        value = _plain(msgspec.json.decode(element.text, type=FIELDS[element.name]))
     except msgspec.MsgspecError as error:
         raise ValueError(f"{element.name} has no such value") from error
     if not CHECKS.get(element.name, _plausible)(value):
@@ -55,19 +56,33 @@ def _checked(element: Node) -> Any:  # Any: as above
     return value
 
 
+def _plain(value: Any) -> Any:  # Any: as above
+    """Quantities and rates in their one spelling. Raises ValueError for a senseless one."""
+    match value:
+        case tuple():
+            return tuple(map(_plain, value))
+        case Usage():
+            return replace(value, volume=plain(value.volume))
+        case LineItem():
+            volume, rate = (None if number is None else plain(number) for number in (value.volume, value.rate))
+            return replace(value, volume=volume, rate=rate)
+    return value
+
+
 def _plausible(value: object) -> bool:
     """Texts are short and amounts are a household's, however deep they stand."""
-    plain = msgspec.to_builtins(value)
-    if isinstance(plain, str):
-        return len(plain) <= MAX_TEXT
-    if isinstance(plain, int):
-        return abs(plain) <= LARGEST_MINOR
-    inner = plain.values() if isinstance(plain, dict) else plain if isinstance(plain, list | tuple) else ()
+    told = msgspec.to_builtins(value)
+    if isinstance(told, str):
+        return len(told) <= MAX_TEXT
+    if isinstance(told, int):
+        return abs(told) <= LARGEST_MINOR
+    inner = told.values() if isinstance(told, dict) else told if isinstance(told, list | tuple) else ()
     return all(_plausible(part) for part in inner)
 
 
 CHECKS: dict[str, Callable[[Any], bool]] = {
     "service_type": lambda text: text.isidentifier() and text.isascii() and text == text.lower() and len(text) <= 40,
     "currency": lambda text: len(text) == 3 and text.isascii() and text.isalpha() and text.isupper(),
+    **dict.fromkeys(DATED, is_billed_on),
     "assumed": lambda codes: set(codes) <= ASSUMPTIONS.keys(),
 }

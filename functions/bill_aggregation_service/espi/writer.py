@@ -37,6 +37,9 @@ LARGEST = 2**47
 MULTIPLIERS = (0, -1, -2, -3, -6, -9, -12)
 NOT_IN_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LARGEST_UTC_SECONDS = 2**32 - 1
+FIRST_TOLD, LAST_TOLD = date(1971, 1, 1), date(2198, 12, 31)
+"""A year within what a reader takes for a day, wherever clocks were then; and a year more does not end the calendar."""
+MOST_DIGITS = 40
 
 
 class _Point(NamedTuple):
@@ -61,7 +64,7 @@ def write_file(bills: Iterable[Exported], now: datetime) -> Iterator[str]:
     points: set[str] = set()
     for exported in bills:
         bill = exported.bill
-        told = local_time(exported.zone, bill.content.period_end.year)
+        told = local_time(exported.zone, _told(bill.content.period_end).year)
         if told not in zones:
             zones[told] = f"/espi/1_1/resource/LocalTimeParameters/{len(zones) + 1}"
             yield _entry(zones[told], "Local time", now, _local_time_node(told))
@@ -117,7 +120,8 @@ def _bill_entry(bill: Bill, point: _Point, told: LocalTime) -> str:
 def _summary_node(content: BillContent, zone: tzinfo) -> Node:
     """The elements' order is the schema's."""
     node = Node("UsageSummary")
-    start, end = _midnight(content.period_start, zone), _midnight(content.period_end + timedelta(1), zone)
+    start = _midnight(_told(content.period_start), zone)
+    end = _midnight(_told(content.period_end) + timedelta(1), zone)
     _add(_part(node, "billingPeriod"), duration=min(max(end - start, 0), LARGEST_UTC_SECONDS), start=start)
     total = _amount(content.amount_minor, content.currency)
     _add(node, billLastPeriod=total)
@@ -127,7 +131,7 @@ def _summary_node(content: BillContent, zone: tzinfo) -> Node:
     for usage in content.usage[:1]:
         if (measured := _measured(usage.volume, usage.unit)) is not None:
             _add(_part(node, "overallConsumptionLastPeriod"), **measured)
-    _add(node, statusTimeStamp=_midnight(content.statement_date, zone) if content.statement_date else end)
+    _add(node, statusTimeStamp=_midnight(_told(content.statement_date), zone) if content.statement_date else end)
     _add(node, commodity=COMMODITY_KINDS.get(content.service_type), tariffProfile=_text(content.tariff or "") or None)
     return node
 
@@ -136,7 +140,7 @@ def _add_line_item(node: Node, item: LineItem, currency: str) -> None:
     _add(node, amount=_amount(item.amount_minor, currency), note=_text(item.name))
     if item.volume is not None and (measured := _measured(item.volume, item.unit or "")) is not None:
         _add(_part(node, "measurement"), **measured)
-    _add(node, itemKind=LINE_KINDS[item.kind], unitCost=_whole(item.rate.scaleb(PER_MAJOR_UNIT)) if item.rate else None)
+    _add(node, itemKind=LINE_KINDS[item.kind], unitCost=_whole(item.rate, PER_MAJOR_UNIT) if item.rate else None)
 
 
 def _amount(minor: int, currency: str) -> int:
@@ -150,13 +154,22 @@ def _measured(volume: Decimal, unit: str) -> dict[str, object] | None:
         return None
     kind, shift = UNIT_KINDS[unit]
     for multiplier in MULTIPLIERS:
-        if (value := _whole(volume.scaleb(shift - multiplier))) is not None:
+        if (value := _whole(volume, shift - multiplier)) is not None:
             return {"powerOfTenMultiplier": multiplier, "uom": kind, "value": value}
     return None
 
 
-def _whole(number: Decimal) -> int | None:
-    return int(number) if number == number.to_integral_value() and abs(number) <= LARGEST else None
+def _whole(number: Decimal, places: int) -> int | None:
+    """With its point moved; None for what is no whole number then, and for what ESPI has no room for."""
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+        return None
+    moved = number.scaleb(places)
+    return int(moved) if moved == moved.to_integral_value() and abs(moved) <= LARGEST else None
+
+
+def _told(day: date) -> date:
+    """The nearest day that ESPI's times can tell; the extension has the day itself."""
+    return max(FIRST_TOLD, min(day, LAST_TOLD))
 
 
 def _midnight(day: date, zone: tzinfo) -> int:

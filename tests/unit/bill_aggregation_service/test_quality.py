@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.bill_aggregation_service.espi.skipped import Skipped
 from functions.bill_aggregation_service.model import (
     Bill,
     BillContent,
@@ -143,6 +144,14 @@ class TestOfNeighbours:
         assert codes_of([kept(JANUARY), kept(covering("NEW", late, late, currency="EUR"))]) == {}
         assert codes_of([kept(JANUARY), kept(covering("NEW", late - timedelta(1), late))]) == {"NEW": ["gap_before"]}
 
+    @pytest.mark.parametrize("end", [date(9998, 12, 31), date(9999, 12, 30), date.max])
+    def test_a_period_without_an_end_ends_no_calendar(self, end: date) -> None:
+        """Of bills that were kept before such days were refused."""
+        endless = kept(covering("MAX", date(2026, 1, 1), end))
+
+        assert codes_of([endless, kept(FEBRUARY)]) == {"MAX": ["overlap"], "FEB": ["overlap"]}
+        assert codes_of([endless, kept(covering("LAST", date.max, date.max))]).keys() <= {"LAST"}
+
     @pytest.mark.parametrize(
         "other",
         [
@@ -231,4 +240,8 @@ def test_all_notes_come_by_code() -> None:
 
 
 def test_the_document_lists_every_code_and_no_other() -> None:
-    assert set(re.findall(r"^\| `([a-z_]+)` \|", DOCUMENT, re.MULTILINE)) == CODES | set(REFUSALS)
+    of_imports = re.findall(r"([a-z_]+(?:, [a-z_]+)*): ", Skipped.__doc__ or "")
+
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", DOCUMENT, re.MULTILINE)) == CODES | set(REFUSALS) | {
+        code for codes in of_imports for code in codes.split(", ")
+    }

@@ -70,12 +70,18 @@ def test_rounding_is_never_off_by_more_than_half_a_unit(amount: Decimal, currenc
     assert abs(major_units(minor_units(amount, currency), currency) - amount) <= unit / 2
 
 
-@pytest.mark.parametrize("amount", ["NaN", "Infinity", "1E+30"])
+@pytest.mark.parametrize("amount", ["NaN", "sNaN", "Infinity", "1E+30", "1E+999999", "-1E+10000000"])
 def test_what_is_no_amount_is_refused(amount: str) -> None:
     with pytest.raises(ValueError, match="range"):
         minor_units(Decimal(amount), "USD")
     with pytest.raises(ValueError, match="range"):
         plain(Decimal(amount))
+
+
+@pytest.mark.parametrize("number", ["1E-21", "1E-10000000", "0E+10000000"])
+def test_a_quantity_of_absurd_precision_is_refused(number: str) -> None:
+    with pytest.raises(ValueError, match="range"):
+        plain(Decimal(number))
 
 
 @pytest.mark.parametrize(("said", "kept"), [("1.50", "1.5"), ("100", "100"), ("1E+2", "100"), ("0.00", "0")])
@@ -123,6 +129,13 @@ def test_what_only_looks_different_is_the_same() -> None:
         ({"amount_minor": 10**15 + 1}, "amount_out_of_range"),
         ({"line_items": (LineItem("x", LineKind.FEE, -(10**16)),)}, "amount_out_of_range"),
         ({"line_items": (LineItem("x" * 150_000, LineKind.FEE, 1),)}, "too_large"),
+        ({"period_start": date(1970, 1, 1), "statement_date": date(1970, 1, 1)}, ""),
+        ({"period_end": date(2199, 12, 31), "due_date": date(2199, 12, 31)}, ""),
+        ({"period_start": date(1969, 12, 31)}, "dates_out_of_range"),
+        ({"period_end": date(9999, 12, 31)}, "dates_out_of_range"),
+        ({"due_date": date(2200, 1, 1)}, "dates_out_of_range"),
+        ({"statement_date": date(1, 1, 1)}, "dates_out_of_range"),
+        ({"paid_at": date(9999, 12, 31)}, ""),
     ],
 )
 def test_what_cannot_be_kept(changes: dict[str, object], code: str) -> None:

@@ -464,12 +464,46 @@ def test_a_reading_that_is_no_bill(made: str, reason: str) -> None:
         f'<tariff>"{"x" * 501}"</tariff>',
         '<assumed>["everything"]</assumed>',
         '<line_items>[{"name": "a", "kind": "fee", "amount_minor": 99999999999999999}]</line_items>',
+        '<period_start>"1969-12-31"</period_start>',
+        '<period_end>"9999-12-31"</period_end>',
+        '<due_date>"2200-01-01"</due_date>',
+        '<statement_date>"0001-01-01"</statement_date>',
+        *(
+            f'<usage>[{{"service_type": "electricity", "volume": {number}, "unit": "kWh"}}]</usage>'
+            for number in ('"NaN"', '"sNaN"', '"1E+999999"', '"1E+99999999"', '"1E-99999999"', "1e30")
+        ),
+        '<usage>[{"service_type": "electricity", "volume": "1E+99999999999999999999", "unit": "kWh"}]</usage>',
+        '<line_items>[{"name": "a", "kind": "fee", "amount_minor": 1, "rate": "Infinity"}]</line_items>',
+        '<line_items>[{"name": "a", "kind": "fee", "amount_minor": 1, "volume": "1E+13"}]</line_items>',
     ],
 )
 def test_an_extension_is_believed_only_as_far_as_it_makes_sense(told: str) -> None:
     extended = summary(f"<extension><bill>{told}</bill></extension><billLastPeriod>1</billLastPeriod>")
 
     assert reasons(feed(entry(extended))) == ["bad_extension"]
+
+
+@pytest.mark.parametrize("cost", ["x", "1e30", "NaN"])
+def test_a_rate_that_cannot_be_read_is_left_out(cost: str) -> None:
+    rated = line_item("100000", "Rated", "3").replace("</itemKind>", f"</itemKind><unitCost>{cost}</unitCost>")
+
+    assert [item.rate for item in only(feed(entry(summary(rated)))).line_items] == [None]
+
+
+def test_half_a_second_is_no_time() -> None:
+    assert reasons(feed(entry(summary(period=PERIOD.replace(str(FEB_1_2026), "1769922000.5"))))) == ["bad_period"]
+
+
+def test_quantities_of_an_extension_have_one_spelling() -> None:
+    told = '<usage>[{"service_type": "gas", "volume": "1.50", "unit": "therm"}]</usage>'
+    told += '<line_items>[{"name": "a", "kind": "fee", "amount_minor": 1, "volume": 1E+2, "rate": "0.10"}]</line_items>'
+
+    content = only(
+        feed(entry(summary(f"<extension><bill>{told}</bill></extension><billLastPeriod>1</billLastPeriod>")))
+    )
+
+    assert [str(usage.volume) for usage in content.usage] == ["1.5"]
+    assert [(str(item.volume), str(item.rate)) for item in content.line_items] == [("100", "0.1")]
 
 
 def test_an_extension_of_others_and_an_address_to_fetch_are_passed_over() -> None:

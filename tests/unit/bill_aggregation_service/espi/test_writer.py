@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.bill_aggregation_service.espi.reader import Defaults, FileContent, read_file
 from functions.bill_aggregation_service.espi.writer import Exported, write_file
 from functions.bill_aggregation_service.model import Bill, LineItem, LineKind, LinkId, Usage
-from functions.bill_aggregation_service.rules import content_hash, natural_key
+from functions.bill_aggregation_service.rules import FIRST_DAY, LAST_DAY, content_hash, natural_key
 from tests.unit.bill_aggregation_service.espi.bills import LINKS, ZONES, bill_of, bills
 from tests.unit.bill_aggregation_service.espi.schema import faults
 from tests.unit.bill_aggregation_service.fakes import content
@@ -82,6 +83,42 @@ def test_what_it_cannot_say_stands_in_the_extension_and_only_that() -> None:
     assert b'<bill xmlns="urn:billing-aggregator:bill:1"><usage_point>""</usage_point>' in document.replace(
         b'<due_date>"2026-03-20"</due_date>', b""
     ).replace(b"\n", b"")
+
+
+@pytest.mark.parametrize("zone", [*ZONES, "Pacific/Kwajalein", "Europe/Lisbon"])
+@pytest.mark.parametrize("days", [(FIRST_DAY, FIRST_DAY), (LAST_DAY, LAST_DAY), (FIRST_DAY, LAST_DAY)])
+def test_the_first_and_the_last_day_that_a_bill_may_name_read_back(days: tuple[date, date], zone: str) -> None:
+    start, end = days
+    edge = content("NP-1", due=None, period_start=start, period_end=end, statement_date=end)
+
+    result = read_back(written([bill_of(edge)], zone))
+
+    assert [bill.content for bill in result.bills] == [edge], result.skipped
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"period_end": date.max},
+        {"period_start": date.min, "period_end": date.min},
+        {"period_start": date.max, "period_end": date.max, "statement_date": date.max},
+        {"statement_date": date.min, "due_date": date.max},
+        {"usage": (Usage("electricity", Decimal("1E+999999"), "kWh"), Usage("electricity", Decimal(1), "kWh"))},
+        {"line_items": (LineItem("a", LineKind.FEE, 1, Decimal("NaN"), "kWh", Decimal("1E-999999")),)},
+    ],
+)
+def test_a_bill_that_was_kept_before_it_would_have_been_refused_costs_no_other(
+    changes: dict[str, object], zone: str
+) -> None:
+    odd, plain = content("NP-1", **changes), content("NP-2")  # type: ignore[arg-type]  # fields of BillContent
+
+    document = written([bill_of(odd, 1), bill_of(plain, 2)], zone)
+
+    result = read_back(document)
+    assert faults(document) == []
+    assert [bill.content for bill in result.bills] == [plain]
+    assert [skipped.reason for skipped in result.skipped] == ["bad_extension"]
 
 
 def test_where_a_document_is_to_be_found_is_not_told() -> None:
