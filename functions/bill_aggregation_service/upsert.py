@@ -2,7 +2,7 @@
 
 Order-proof: a fetch that began before the latest successful one replaces nothing, nor does an older stamp, nor what a
 file without a stamp says of a bill that the utility itself gave. So any order and repetition of a utility's answers
-ends in the same bills.
+ends in the same bills. A stamp of a time to come counts as of when the fetch began: nothing is newer than that.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -124,7 +124,12 @@ def _replaces(bill: FetchedBill, known: Bill, link: Link, attempt: Attempt) -> b
         return False
     if attempt.source is not Source.API and bill.stamped_at is None and known.source is Source.API:
         return False
-    return not _late(link, attempt) and (bill.stamped_at or attempt.began) >= known.as_of
+    # Nothing is newer than when it was found; before this was heeded, stamps of a time to come were kept.
+    return not _late(link, attempt) and _as_of(bill, attempt) >= min(known.as_of, known.versioned_at)
+
+
+def _as_of(bill: FetchedBill, attempt: Attempt) -> datetime:
+    return min(bill.stamped_at or attempt.began, attempt.began)
 
 
 def _finds_document(bill: FetchedBill, known: Bill, link: Link, attempt: Attempt) -> bool:
@@ -191,7 +196,7 @@ def _created(link: Link, key: BillKey, bill: FetchedBill, attempt: Attempt, now:
         source=attempt.source,
         version=1,
         supersedes=None,
-        as_of=bill.stamped_at or attempt.began,
+        as_of=_as_of(bill, attempt),
         discovered_at=now,
         versioned_at=now,
         updated_at=now,
@@ -210,7 +215,7 @@ def _updated(known: Bill, bill: FetchedBill, attempt: Attempt, now: datetime) ->
         source=attempt.source,
         version=known.version + 1,
         supersedes=known.version,
-        as_of=bill.stamped_at or attempt.began,
+        as_of=_as_of(bill, attempt),
         versioned_at=now,
         updated_at=now,
     )

@@ -85,6 +85,17 @@ def test_an_older_file_takes_nothing_back(world: FileWorld) -> None:
     assert [bill.content.amount_minor for bill in world.store.kept.values()] == [6752]
 
 
+def test_a_file_from_the_future_is_as_old_as_its_import(world: FileWorld) -> None:
+    imported(world, feed(entry(summary(), updated="2036-03-09T00:00:00Z")))
+    assert [bill.as_of for bill in world.store.kept.values()] == [world.clock.now()]
+
+    world.clock.advance(timedelta(days=1))
+    corrected = summary("<billLastPeriod>7000000</billLastPeriod><currency>840</currency>")
+    report = imported(world, feed(entry(corrected, updated="2026-03-16T00:00:00Z")))
+
+    assert counts(report) == (0, 1, 0, 0)
+
+
 def test_into_a_link_of_a_utility(world: FileWorld) -> None:
     """Its record goes on telling how the utility was read."""
     before = Link(user_id=USER, link_id=LINK, outcome=Outcome.FAILED, error_code="provider_timeout", revision=1)

@@ -38,7 +38,7 @@ def planned(link: Link, stored: Mapping[BillKey, Bill], one: Attempt) -> Plan:
     """All bills of the link count as near."""
     reading = reading_of(link.link_id, one.bills)
     known = {key: stored[key] for key in reading.bills if key in stored}
-    return plan(link, reading, known, list(stored.values()), one, T0)
+    return plan(link, reading, known, list(stored.values()), one, one.began)
 
 
 def apply(attempts: Sequence[Attempt]) -> tuple[Link, dict[BillKey, Bill], int]:
@@ -122,8 +122,8 @@ def test_a_late_older_answer_replaces_nothing() -> None:
 
 
 def test_an_older_stamp_of_the_provider_replaces_nothing() -> None:
-    stamped = FetchedBill(content(amount=2), T0 + timedelta(days=1))
-    replica = FetchedBill(content(amount=1), T0)
+    stamped = FetchedBill(content(amount=2), T0 - timedelta(days=1))
+    replica = FetchedBill(content(amount=1), T0 - timedelta(days=2))
 
     _, stored, _ = apply([attempt(stamped), attempt(replica, minute=5)])
 
@@ -189,7 +189,7 @@ def test_a_late_answer_does_not_say_where_a_document_is() -> None:
 def test_a_file_does_not_tell_of_documents() -> None:
     link, stored, _ = apply([attempt(with_document("/1.pdf"))])
     same = replace(attempt(with_document(None), minute=1), source=Source.GREEN_BUTTON)
-    stamped = FetchedBill(content(amount=2000), T0 + timedelta(days=1))
+    stamped = FetchedBill(content(amount=2000), T0 + timedelta(seconds=1))
     changed = replace(attempt(stamped, minute=1), source=Source.GREEN_BUTTON)
 
     assert planned(link, stored, same).changes == ()
@@ -248,6 +248,18 @@ def test_one_bill_that_cannot_be_kept_costs_no_other() -> None:
     assert made.link.refused_count == 1
 
 
+def test_a_period_without_an_end_costs_no_other_bill() -> None:
+    """Nor the next answer: what cannot be kept is no neighbour."""
+    endless = fetched("endless", period_end=date.max)
+    first = planned(Link(user_id=USER, link_id=LINK), {}, attempt(endless, fetched("good")))
+    stored = {change.bill.key: change.bill for change in first.changes}
+
+    again = planned(first.link, stored, attempt(endless, fetched("good", amount=7), minute=5))
+
+    assert first.refused == again.refused == (Refused("endless", "dates_out_of_range"),)
+    assert [change.bill.content.external_bill_id for change in again.changes] == ["good"]
+
+
 # --- files beside the utility's own answers ---
 
 
@@ -265,13 +277,48 @@ def test_a_file_of_unknown_age_replaces_nothing_that_the_utility_said() -> None:
 
 
 def test_a_file_with_a_newer_stamp_replaces_and_the_utility_is_read_anew() -> None:
-    newer = FetchedBill(content(amount=7), T0 + timedelta(days=1))
+    newer = FetchedBill(content(amount=7), T0 + timedelta(minutes=1))
     first = attempt(FetchedBill(content(amount=1000), T0))
 
     link, stored, _ = apply([first, from_file(newer, minute=5)])
 
     assert [bill.content.amount_minor for bill in stored.values()] == [7]
     assert not is_known(link, reading_of(LINK, first.bills))
+
+
+IN_TEN_YEARS = T0 + timedelta(days=3650)
+
+
+@pytest.mark.parametrize("told", [{}, {"stamped_at": T0 + timedelta(minutes=8)}, {"stamped_at": IN_TEN_YEARS}])
+def test_a_stamp_of_a_time_to_come_is_as_old_as_its_file(told: dict[str, datetime]) -> None:
+    """It wins over what was said before, and not over what the utility says next."""
+    file = from_file(FetchedBill(content(amount=90), IN_TEN_YEARS), minute=5)
+    said_next = attempt(replace(fetched(amount=120), **told), minute=9)  # type: ignore[arg-type]  # fields of FetchedBill
+
+    link, stored, _ = apply([attempt(fetched(amount=100)), file])
+    assert [(bill.content.amount_minor, bill.as_of) for bill in stored.values()] == [(90, file.began)]
+    made = planned(link, stored, said_next)
+
+    assert [change.bill.content.amount_minor for change in made.changes] == [120]
+    assert made.changes[0].bill.as_of <= said_next.began
+
+
+def test_a_bill_that_was_kept_with_such_a_stamp_is_as_old_as_it_was_found() -> None:
+    link, stored, _ = apply([attempt(fetched(amount=100))])
+    ((key, bill),) = stored.items()
+    frozen = {key: replace(bill, as_of=IN_TEN_YEARS, versioned_at=T0 + timedelta(minutes=5))}
+
+    late = from_file(FetchedBill(content(amount=80), T0 + timedelta(minutes=4)), minute=9)
+
+    assert planned(link, frozen, late).changes == ()
+    (change,) = planned(link, frozen, attempt(fetched(amount=120), minute=6)).changes
+    assert (change.bill.content.amount_minor, change.bill.as_of) == (120, T0 + timedelta(minutes=6))
+
+
+def test_a_file_that_was_begun_earlier_and_ends_later_replaces_nothing_newer() -> None:
+    link, stored, _ = apply([from_file(fetched(amount=2), minute=9)])
+
+    assert planned(link, stored, from_file(fetched(amount=1), minute=5)).changes == ()
 
 
 def test_a_link_that_lives_by_files_is_as_fresh_as_the_last_one() -> None:
