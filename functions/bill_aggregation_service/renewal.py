@@ -20,7 +20,7 @@ from functions.common.clock import Clock
 from functions.common.errors import AppError
 from functions.common.publisher import Publisher
 from functions.contracts.events.bills import BillsRefreshRequestedV1
-from functions.contracts.events.envelope import wrap
+from functions.contracts.events.envelope import CloudEvent, wrap
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class AnswerKeeper(Protocol):
     ) -> bool: ...
 
     def lease(self, owner: str, name: str, seconds: int) -> bool: ...
+
+    def give_back(self, owner: str, name: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,20 @@ class Renewal:
         if not link_ids:
             return 0
         now = self.clock.now()
-        events = [
-            wrap(BillsRefreshRequestedV1(user_id=user_id, link_id=link_id, reason="user"), now) for link_id in link_ids
-        ]
+        events = {
+            link_id: wrap(BillsRefreshRequestedV1(user_id=user_id, link_id=link_id, reason="user"), now)
+            for link_id in link_ids
+        }
+        not_taken = self._not_taken(list(events.values()))
+        lost = [link_id for link_id, event in events.items() if event.id in not_taken]
+        for link_id in lost:
+            self.cache.give_back(user_id, link_id)
+        return len(events) - len(lost)
+
+    def _not_taken(self, events: Sequence[CloudEvent]) -> frozenset[str]:
+        """Ids. What is lost costs nobody more than time: who reads next asks again, and the sweep does by itself."""
         try:
-            return len(events) - len(self.publisher.publish(events))
+            return self.publisher.publish(events)
         except AppError as error:
-            # Links are due by themselves as well: the sweep asks for them.
             log.warning("refresh_not_requested", extra=logs.fields(links=len(events), code=error.code))
-            return 0
+            return frozenset(event.id for event in events)

@@ -138,6 +138,10 @@ class Cache:
         """Whether the caller is the only one to do this for so long. Nobody is while the cache is down."""
         return bool(self.run(LEASE, [f"{{{owner}}}:lease:{name}"], [seconds * 1000]))
 
+    def give_back(self, owner: str, name: str) -> None:
+        """Ends a lease that the caller has got, since nothing was done under it: the next one may be first."""
+        self.run("return redis.call('DEL', KEYS[1])", [f"{{{owner}}}:lease:{name}"], [])
+
     def run(self, script: str, keys: list[str], args: list[Any], timeout_ms: int = 0) -> Any:  # Any: replies, untyped
         """What the Lua script answers, in one round trip; None where the cache does not answer in time. The keys of one
         script share a hash tag."""

@@ -281,6 +281,9 @@ class FakeCache:
         self.leases.setdefault((owner, name), seconds)
         return not taken
 
+    def give_back(self, owner: str, name: str) -> None:
+        del self.leases[owner, name]
+
     def bump(self, owner: str, space: str) -> None:
         self.bumps.append((owner, space))
 

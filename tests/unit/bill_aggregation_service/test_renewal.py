@@ -78,6 +78,21 @@ def test_a_broker_that_is_down_costs_the_answer_nothing(world: World) -> None:
     assert (reply.kept, reply.requested) == (True, 0)
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_what_could_not_be_requested_the_next_reader_asks_for(world: World, taken: bool) -> None:
+    """Whether the broker is down, or up and does not take the one event."""
+    world.clock.advance(timedelta(hours=6))
+    world.publisher.down = not taken
+    world.publisher.refuse = {BillsRefreshRequestedV1.TYPE}
+    assert ask(world).requested == 0
+    assert world.cache.leases == {}
+
+    world.publisher.down, world.publisher.refuse = False, set()
+
+    assert ask(world).requested == 1
+    assert list(world.cache.leases) == [(USER, LINK)]
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

@@ -473,6 +473,17 @@ def test_a_lease_is_given_once_in_its_time(cache: Cache, server: "redis.Redis") 
     assert 0 < int(server.ttl("{usr_1}:lease:lnk_1")) <= 900  # type: ignore[arg-type]
 
 
+def test_a_lease_that_is_given_back_the_next_one_gets(cache: Cache) -> None:
+    cache.lease("usr_1", "lnk_1", 900)
+    cache.lease("usr_1", "lnk_2", 900)
+
+    cache.give_back("usr_1", "lnk_1")
+    cache.give_back("usr_2", "lnk_2")
+
+    assert cache.lease("usr_1", "lnk_1", 900)
+    assert not cache.lease("usr_1", "lnk_2", 900)
+
+
 # without Redis
 
 
