@@ -1,8 +1,11 @@
 """What a reader sees of bills and of the links that they come from: status, doubts, and how fresh each source is."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+
+import msgspec
 
 from functions.bill_aggregation_service.model import (
     Bill,
@@ -35,8 +38,11 @@ class ListedBill:
 
     @property
     def tag(self) -> str:
-        """Differs whenever the bill reads differently: new version, mark or notes, or a status that time has moved."""
-        return f"{self.bill.version}-{self.bill.mark.revision}-{self.bill.edition}-{self.status}"
+        """Differs whenever the bill reads differently: new version, mark or notes, a document that is there or gone, or
+        a status that time has moved. Not by edition: a look for reminders writes the bill and changes nothing seen."""
+        beside = msgspec.json.encode((self.quality_notes, bool(self.bill.content.document_url)))
+        digest = hashlib.blake2b(beside, digest_size=6).hexdigest()
+        return f"{self.bill.version}-{self.bill.mark.revision}-{digest}-{self.status}"
 
 
 @dataclass(frozen=True, slots=True)

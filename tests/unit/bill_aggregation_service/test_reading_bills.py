@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.bill_aggregation_service import service
-from functions.bill_aggregation_service.model import Bill, By, Criteria, Link, ProviderStatus, Status, UserId
+from functions.bill_aggregation_service.model import (
+    Bill,
+    By,
+    Criteria,
+    Link,
+    ProviderStatus,
+    QualityNote,
+    Reminded,
+    Status,
+    UserId,
+)
 from functions.common.errors import InvalidInput, NotFound, PreconditionFailed, Unavailable
 from functions.contracts.events.envelope import parse
 from tests.unit.bill_aggregation_service.fakes import LINK, OTHER_LINK, PROVIDER, USER, World, fetched
@@ -80,6 +90,28 @@ class TestOneBill:
 
         assert len(set(tags)) == 4
 
+    @pytest.mark.parametrize(
+        ("written", "seen"),
+        [
+            ({"remind_at": datetime(2026, 3, 16, tzinfo=UTC), "reminded": Reminded(version=1, due_soon=1)}, False),
+            ({"unsent": ("{}",)}, False),
+            ({"notes": (QualityNote("overlap", "…"),)}, True),
+            ({"notes": (QualityNote("overlap", "…"), QualityNote("gap_before", "…"))}, True),
+            ({"content": fetched(provider_status=ProviderStatus.UNPAID, document_url="/1.pdf").content}, True),
+        ],
+    )
+    def test_its_tag_stays_where_only_its_record_changes(
+        self, world: World, written: dict[str, object], seen: bool
+    ) -> None:
+        """A look for reminders writes a bill that is near its due date once a day."""
+        before = world.bills.get_bill(USER, the_bill(world).bill_id)
+
+        world.store.save_bill(the_bill(world), replace(the_bill(world), **written))  # type: ignore[arg-type]  # fields of Bill
+
+        after = world.bills.get_bill(USER, the_bill(world).bill_id)
+        assert (after.listed.tag != before.listed.tag) is seen
+        assert the_bill(world).edition == before.listed.bill.edition + 1
+
 
 class TestMarks:
     def test_are_seen_at_once_and_told_once(self, world: World) -> None:
@@ -137,13 +169,13 @@ class TestMarks:
             mark(world, stale, paid_at=date(2099, 1, 1))
         assert the_bill(world).mark.revision == 0
 
-    def test_today_is_that_of_the_utility(self, world: World) -> None:
-        # 03:30 UTC on the 16th is still the 15th in New York
+    def test_today_is_wherever_a_day_comes_first(self, world: World) -> None:
+        # 03:30 UTC on the 16th is still the 15th in New York, where the utility is
         world.clock.advance(datetime(2026, 3, 16, 3, 30, tzinfo=UTC) - world.clock.now())
 
         with pytest.raises(InvalidInput):
-            mark(world, paid_at=date(2026, 3, 16))
-        assert mark(world, paid_at=date(2026, 3, 15)).listed.status is Status.PAID
+            mark(world, paid_at=date(2026, 3, 17))
+        assert mark(world, paid_at=date(2026, 3, 16)).listed.status is Status.PAID
 
 
 class TestLongHistories:
