@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 
 USUAL_SERVICE = "electricity"
 BATCH_BILLS, BATCH_CHARS = 90, 1_000_000
-"""Written at once: a transaction takes 100 items and 4 MB, and a changed bill is two items."""
+"""Looked up and compared at once: one read takes 100 known bills. The table writes them in transactions of its own size
+(`writing_table.py`)."""
 MAX_SHOWN_SKIPPED = 200
 WRITE_SECONDS, SEND_SECONDS = 3.0, 6.0
 """Kept back for writing a batch, and for sending its events; what is not sent now, the sweep sends."""
