@@ -1,4 +1,4 @@
-"""The SNS topic that carries every event. A message is the CloudEvents document; its attribute `type` is what the
+"""The SNS topic of the platform's events. A message is the CloudEvents document; its attribute `type` is what the
 queues' filter policies choose by."""
 
 import logging
