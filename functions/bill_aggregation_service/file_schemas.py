@@ -36,8 +36,8 @@ class ImportQuery(Struct, kw_only=True, frozen=True):
 class SkippedReply(Struct, kw_only=True):
     reason: str
     """The bill cannot be read: bad_amount, bad_extension, bad_period, no_amount, no_period, too_large,
-    unknown_currency. It cannot be kept: amount_out_of_range, currency_unknown, dates_out_of_range. The file has it once more: duplicate,
-    superseded. There is none, only a meter's readings: no_bill."""
+    unknown_currency. It cannot be kept: amount_out_of_range, currency_unknown, dates_out_of_range. The file has it once
+    more: duplicate, superseded. There is none, only a meter's readings: no_bill."""
     detail: str
     entry: str
     """Address or id of the entry in the file."""
