@@ -18,7 +18,12 @@ class CreateWebhook(Struct, kw_only=True, forbid_unknown_fields=True):
     description: Annotated[str, Meta(max_length=200)] = ""
 
 
-class DeliveriesQuery(Struct, kw_only=True):
+class ListWebhooks(Struct, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=512)] = ""
+
+
+class DeliveriesQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     cursor: Annotated[str, Meta(max_length=512)] = ""
 
@@ -58,7 +63,7 @@ class CreatedWebhookView(WebhookView, kw_only=True):
 
 class WebhooksView(Struct, kw_only=True):
     items: list[WebhookView]
-    next_cursor: str | None = None
+    next_cursor: str | None
 
 
 class SecretView(Struct, kw_only=True):

@@ -127,8 +127,12 @@ class Webhooks:
         log.info("webhook_created", extra=logs.fields(webhook_id=webhook_id))
         return webhook, secret
 
-    def list_webhooks(self, user_id: UserId) -> Sequence[Webhook]:
-        return self._table.webhooks(user_id)
+    def list_webhooks(self, user_id: UserId, limit: int, cursor: str = "") -> tuple[Sequence[Webhook], str | None]:
+        """The oldest first, and the cursor of what follows. Raises InvalidInput for a cursor that is none."""
+        after = cursors.decode(cursor).get("webhook_id", "") if cursor else ""
+        found = [webhook for webhook in self._table.webhooks(user_id) if webhook.webhook_id > after]
+        page = found[:limit]
+        return page, cursors.encode({"webhook_id": page[-1].webhook_id}) if len(found) > limit else None
 
     def get_webhook(self, user_id: UserId, webhook_id: str) -> Webhook:
         webhook = self._table.webhook(user_id, WebhookId(webhook_id)) if is_id(WEBHOOK, webhook_id) else None

@@ -8,6 +8,7 @@ from functions.broker_service.webhook_schemas import (
     DeliveriesQuery,
     DeliveriesView,
     DeliveryView,
+    ListWebhooks,
     SecretView,
     WebhooksView,
     WebhookView,
@@ -35,9 +36,11 @@ def create_webhook() -> object:
     return Answer(CreatedWebhookView.with_secret(*made), 201, {"Location": f"webhooks/{made[0].webhook_id}"})
 
 
-@app.route("/webhooks", methods=["GET"], returns=WebhooksView, summary="Your webhooks")
+@app.route("/webhooks", methods=["GET"], query=ListWebhooks, returns=WebhooksView, summary="Your webhooks")
 def list_webhooks() -> object:
-    return WebhooksView(items=[WebhookView.of(each) for each in bootstrap.webhooks().list_webhooks(_user_id())])
+    query = app.read_query(ListWebhooks)
+    found, following = bootstrap.webhooks().list_webhooks(_user_id(), query.limit, query.cursor)
+    return WebhooksView(items=[WebhookView.of(each) for each in found], next_cursor=following)
 
 
 @app.route("/webhooks/{webhook_id}", methods=["GET"], returns=WebhookView, summary="One webhook")

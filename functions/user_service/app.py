@@ -9,6 +9,7 @@ from functions.user_service.schemas import (
     ExportQuery,
     ExportReply,
     Jwks,
+    ListSessions,
     LogIn,
     LogOut,
     RefreshSession,
@@ -104,10 +105,18 @@ def change_password() -> object:
     return Answer(status=204)
 
 
-@app.route("/users/me/sessions", methods=["GET"], returns=SessionList, errors=[404], summary="Where one is logged in")
+@app.route(
+    "/users/me/sessions",
+    methods=["GET"],
+    query=ListSessions,
+    returns=SessionList,
+    errors=[404],
+    summary="Where one is logged in",
+)
 def list_sessions() -> object:
-    sessions = bootstrap.sessions().list_sessions(_user_id())
-    return SessionList(items=[SessionReply.of(session, _session_id()) for session in sessions])
+    query = app.read_query(ListSessions)
+    found, following = bootstrap.sessions().list_sessions(_user_id(), query.limit, query.cursor)
+    return SessionList(items=[SessionReply.of(each, _session_id()) for each in found], next_cursor=following)
 
 
 @app.route(

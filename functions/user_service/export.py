@@ -68,7 +68,7 @@ class Export:
         return ExportedUser(
             exported_at=self.clock.now(),
             user=user,
-            sessions=tuple(self.sessions.list_sessions(user_id)),
+            sessions=tuple(self.sessions.every_session(user_id)),
             parts=parts,
             next_cursor=cursors.encode({"part": following.part, "cursor": following.cursor}) if following else None,
         )

@@ -125,9 +125,14 @@ class SessionReply(Struct, kw_only=True):
         )
 
 
+class ListSessions(Struct, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=512)] = ""
+
+
 class SessionList(Struct, kw_only=True):
     items: list[SessionReply]
-    next_cursor: None = None
+    next_cursor: str | None
 
 
 class RoleGrantReply(Struct, kw_only=True):

@@ -87,8 +87,8 @@ class SessionRepository(Protocol):
     def create(self, session: Session) -> None: ...
     def get(self, user_id: UserId, session_id: SessionId) -> Session | None: ...
 
-    def newest(self, user_id: UserId, limit: int) -> Sequence[Session]:
-        """The newest first; such that are over among them."""
+    def newest(self, user_id: UserId, limit: int, before: str = "") -> Sequence[Session]:
+        """Those begun before the session of that id, the newest first; such that are over among them."""
         ...
 
     def rotate(self, seen: Session, rotated: Session) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist
+from pynamodb.expressions.condition import Condition
 from pynamodb.models import Model
 
 from functions.common.clock import parse_rfc3339, rfc3339
@@ -67,11 +68,13 @@ class DynamoSessions:
             except DoesNotExist:
                 return None
 
-    def newest(self, user_id: UserId, limit: int) -> Sequence[Session]:
-        sessions = SessionItem.session_id.startswith("ses_")
+    def newest(self, user_id: UserId, limit: int, before: str = "") -> Sequence[Session]:
+        sessions: Condition = SessionItem.session_id.startswith("ses_")
+        if before:  # a range has both its ends among it
+            sessions, limit = SessionItem.session_id.between("ses_", before), limit + 1
         with translated():
             found = self._session.query(user_id, sessions, consistent_read=True, scan_index_forward=False, limit=limit)
-            return [_session(item) for item in found]
+            return [_session(item) for item in found if item.session_id != before][:limit]
 
     def rotate(self, seen: Session, rotated: Session) -> bool:
         changes = [

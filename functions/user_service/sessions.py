@@ -2,13 +2,14 @@
 
 import hmac
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from functions.common import cursor as cursors
 from functions.common.actions import UNKNOWN, Actions
 from functions.common.clock import Clock
-from functions.common.errors import NotFound, Unauthenticated
+from functions.common.errors import FieldError, InvalidInput, NotFound, Unauthenticated
 from functions.common.ids import is_id, new_id
 from functions.common.logs import fields
 from functions.contracts.events.security import Action
@@ -19,7 +20,7 @@ from functions.user_service.tokens import AccessTokens, RefreshToken
 
 log = logging.getLogger(__name__)
 
-LISTED = 200
+PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +118,37 @@ class Sessions:
         log.info("logged_out_everywhere", extra=fields(user_id=user_id))
         self.actions.record(Action.LOGGED_OUT_EVERYWHERE, user_id)
 
-    def list_sessions(self, user_id: UserId) -> Sequence[Session]:
-        """Those that live, the newest first, at most 200. Raises NotFound for a user who is gone."""
-        user, now = self.users.get(user_id), self.clock.now()
+    def list_sessions(self, user_id: UserId, limit: int, cursor: str = "") -> tuple[Sequence[Session], str | None]:
+        """Those that live among the next `limit`, the newest first, and the cursor of what follows. Raises NotFound for
+        a user who is gone, InvalidInput for a cursor that is none."""
+        before = _position(cursor) if cursor else ""
+        user = self._user(user_id)
+        found = self.repository.newest(user_id, limit + 1, before)
+        page = found[:limit]
+        following = cursors.encode({"session_id": page[-1].session_id}) if len(found) > limit else None
+        return [session for session in page if self._lives(session, user)], following
+
+    def every_session(self, user_id: UserId) -> Iterator[Session]:
+        """Those that live, the newest first. Raises NotFound for a user who is gone."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page, cursor = self.list_sessions(user_id, PAGE, cursor)
+            yield from page
+
+    def _user(self, user_id: UserId) -> User:
+        user = self.users.get(user_id)
         if user is None:
             raise NotFound("There is no such user.", code="user_not_found")
-        newest = self.repository.newest(user_id, LISTED)
-        return [session for session in newest if session.expires_at > now and session.epoch == user.session_epoch]
+        return user
+
+    def _lives(self, session: Session, user: User) -> bool:
+        return session.expires_at > self.clock.now() and session.epoch == user.session_epoch
 
     def end_session(self, user_id: UserId, session_id: str) -> None:
         """Raises NotFound for what is no living session of this user."""
-        known = {session.session_id for session in self.list_sessions(user_id)} if is_id("ses", session_id) else set()
-        if session_id not in known:
+        user = self._user(user_id)
+        session = self.repository.get(user_id, SessionId(session_id)) if is_id("ses", session_id) else None
+        if session is None or not self._lives(session, user):
             raise NotFound("There is no such session.", code="session_not_found")
         self.repository.delete(user_id, SessionId(session_id))
         log.info("session_ended", extra=fields(user_id=user_id, session_id=session_id))
@@ -179,6 +199,13 @@ class Sessions:
         issuer = self.access_tokens()
         access_token = issuer.issue(user, session.session_id, session.refreshed_at)
         return Tokens(access_token, int(issuer.lifetime.total_seconds()), str(token))
+
+
+def _position(cursor: str) -> str:
+    session_id = cursors.decode(cursor).get("session_id", "")
+    if not is_id("ses", session_id):
+        raise InvalidInput.of(FieldError("cursor", "invalid", "This is no cursor that this list gave out."))
+    return session_id
 
 
 def _refused() -> Unauthenticated:

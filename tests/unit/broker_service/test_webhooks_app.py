@@ -51,6 +51,7 @@ def test_a_webhook_is_registered_and_its_secret_shown_once(app: ServiceApp) -> N
     assert call(app, "GET", "/webhooks/{webhook_id}", webhook_id=webhook["webhook_id"]).json == webhook
     assert call(app, "GET", "/webhooks").json == {"items": [webhook], "next_cursor": None}
     assert call(app, "GET", "/webhooks", user=BERT).json["items"] == []
+    assert call(app, "GET", "/webhooks", query={"limit": "0"}).status == 422
 
 
 def test_every_type_of_accounts_and_bills_can_be_had_and_no_other(app: ServiceApp) -> None:
@@ -59,6 +60,17 @@ def test_every_type_of_accounts_and_bills_can_be_had_and_no_other(app: ServiceAp
     refused = create(app, event_types=[CREATED, "user.deleted.v1", "bills.refresh_requested.v1"])
 
     assert (refused.status, refused.fields) == (422, {"event_types[1]", "event_types[2]"})
+
+
+def test_webhooks_are_listed_by_the_page(app: ServiceApp) -> None:
+    made = sorted(create(app).json["webhook_id"] for _ in range(3))
+
+    first = call(app, "GET", "/webhooks", query={"limit": "2"}).json
+    second = call(app, "GET", "/webhooks", query={"limit": "2", "cursor": first["next_cursor"]}).json
+
+    assert [webhook["webhook_id"] for webhook in first["items"] + second["items"]] == made
+    assert second["next_cursor"] is None
+    assert call(app, "GET", "/webhooks", query={"cursor": "none"}).status == 422
 
 
 @pytest.mark.parametrize("body", [{}, {"url": URL}, {"url": URL, "event_types": []}, {"url": 7, "event_types": ["x"]}])

@@ -48,7 +48,7 @@ class FakeWebhookTable:
         self.hooks[webhook.user_id, webhook.webhook_id] = webhook
 
     def webhooks(self, user_id: UserId) -> Sequence[Webhook]:
-        return [webhook for (owner, _), webhook in self.hooks.items() if owner == user_id]
+        return [webhook for (owner, _), webhook in sorted(self.hooks.items()) if owner == user_id]
 
     def webhook(self, user_id: UserId, webhook_id: WebhookId) -> Webhook | None:
         return self.hooks.get((user_id, webhook_id))

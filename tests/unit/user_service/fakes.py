@@ -117,8 +117,10 @@ class FakeSessions:
         session = self.sessions.get(session_id)
         return session if session and session.user_id == user_id else None
 
-    def newest(self, user_id: UserId, limit: int) -> Sequence[Session]:
-        return [session for session in reversed(self.sessions.values()) if session.user_id == user_id][:limit]
+    def newest(self, user_id: UserId, limit: int, before: str = "") -> Sequence[Session]:
+        own = [session for session in reversed(self.sessions.values()) if session.user_id == user_id]
+        begin = [session.session_id for session in own].index(SessionId(before)) + 1 if before else 0
+        return own[begin : begin + limit]
 
     def rotate(self, seen: Session, rotated: Session) -> bool:
         if self.raced or self.sessions.get(seen.session_id) != seen:

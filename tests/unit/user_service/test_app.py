@@ -207,6 +207,12 @@ def test_sessions_are_listed_and_ended() -> None:
     first, second = logged_in(), post("/auth/login", LOGIN).json
     items = request(app, "GET", "/users/me/sessions", bearer=second["access_token"]).json["items"]
     assert [item["current"] for item in items] == [True, False]
+    page = request(app, "GET", "/users/me/sessions", query={"limit": "1"}, bearer=second["access_token"]).json
+    rest = {"limit": "1", "cursor": page["next_cursor"]}
+    page["items"] += request(app, "GET", "/users/me/sessions", query=rest, bearer=second["access_token"]).json["items"]
+    assert page["items"] == items
+    beyond = request(app, "GET", "/users/me/sessions", query={"limit": "201"}, bearer=second["access_token"])
+    assert (beyond.status, beyond.json["errors"][0]["field"]) == (422, "limit")
     assert set(items[0]) == {"session_id", "created_at", "last_used_at", "current"}
 
     path = {"session_id": items[1]["session_id"]}

@@ -5,7 +5,8 @@ from datetime import timedelta
 import jwt
 import pytest
 
-from functions.common.errors import NotFound, Unauthenticated, Unavailable
+from functions.common import cursor as cursors
+from functions.common.errors import InvalidInput, NotFound, Unauthenticated, Unavailable
 from functions.user_service.model import SessionId, UserId
 from functions.user_service.tokens import RefreshToken
 from tests.unit.user_service.fakes import World
@@ -208,7 +209,7 @@ def test_logging_out_everywhere_ends_every_session_though_the_table_still_holds_
     for token in tokens:
         with pytest.raises(Unauthenticated):
             world.sessions.refresh(token)
-    assert world.sessions.list_sessions(family(tokens[0]).user_id) == []
+    assert list(world.sessions.every_session(family(tokens[0]).user_id)) == []
     world.sessions.refresh(world.sessions.log_in(EMAIL, PASSWORD, HOME).refresh_token)
 
 
@@ -216,12 +217,12 @@ def test_living_sessions_are_listed_and_one_can_be_ended(world: World) -> None:
     first = family(world.sessions.log_in(EMAIL, PASSWORD, HOME).refresh_token)
     world.clock.advance(timedelta(days=29))
     second, third = (family(world.sessions.log_in(EMAIL, PASSWORD, HOME).refresh_token) for _ in range(2))
-    listed = world.sessions.list_sessions(first.user_id)
+    listed = world.sessions.every_session(first.user_id)
     assert [session.session_id for session in listed] == [third.session_id, second.session_id, first.session_id]
 
     world.clock.advance(timedelta(days=2))
     world.sessions.end_session(first.user_id, third.session_id)
-    assert [session.session_id for session in world.sessions.list_sessions(first.user_id)] == [second.session_id]
+    assert [session.session_id for session in world.sessions.every_session(first.user_id)] == [second.session_id]
     for gone in (third.session_id, first.session_id, "ses_x", "code#verify_email"):
         with pytest.raises(NotFound):
             world.sessions.end_session(first.user_id, gone)
@@ -233,8 +234,30 @@ def test_nobody_ends_or_lists_somebody_elses_session(world: World) -> None:
     with pytest.raises(NotFound):
         world.sessions.end_session(eve.user_id, token.session_id)
     with pytest.raises(NotFound):
-        world.sessions.list_sessions(UserId("usr_x"))
+        world.sessions.list_sessions(UserId("usr_x"), 1)
     assert world.session_items.sessions
+
+
+def test_sessions_are_listed_by_the_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = [family(world.sessions.log_in(EMAIL, PASSWORD, HOME).refresh_token) for _ in range(5)]
+    user_id, newest_first = begun[0].user_id, [token.session_id for token in reversed(begun)]
+    pages: list[list[SessionId]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page, cursor = world.sessions.list_sessions(user_id, 2, cursor)
+        pages.append([session.session_id for session in page])
+    assert pages == [newest_first[:2], newest_first[2:4], newest_first[4:]]
+
+    monkeypatch.setattr("functions.user_service.sessions.PAGE", 2)
+    assert [session.session_id for session in world.sessions.every_session(user_id)] == newest_first
+
+
+@pytest.mark.parametrize("cursor", ["x", cursors.encode({"session_id": "code#verify_email"}), cursors.encode({})])
+def test_a_cursor_that_is_none_is_named(world: World, cursor: str) -> None:
+    token = family(world.sessions.log_in(EMAIL, PASSWORD, HOME).refresh_token)
+    with pytest.raises(InvalidInput) as refused:
+        world.sessions.list_sessions(token.user_id, 2, cursor)
+    assert [error.field for error in refused.value.errors] == ["cursor"]
 
 
 # Nothing secret shows.

@@ -254,6 +254,8 @@ def test_sessions_are_listed_newest_first_and_deleted_together() -> None:
     sessions.create(replace(SESSION, user_id=UserId("usr_eve")))
     assert [session.session_id for session in sessions.newest(ADA.user_id, 2)] == ["ses_29", "ses_28"]
     assert len(sessions.newest(ADA.user_id, 200)) == 30
+    assert [session.session_id for session in sessions.newest(ADA.user_id, 2, "ses_02")] == ["ses_01", "ses_00"]
+    assert sessions.newest(ADA.user_id, 2, "ses_00") == []
 
     assert sessions.delete_all(ADA.user_id, keep=SessionId("ses_07")) == 30
     assert [session.session_id for session in sessions.newest(ADA.user_id, 200)] == ["ses_07"]
