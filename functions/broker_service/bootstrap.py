@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from functions.broker_service.api_docs import ApiDocs
-from functions.broker_service.service import Emitter, Jobs, JobTable, Refreshes
+from functions.broker_service.emitter import Emitter
+from functions.broker_service.service import Jobs, JobTable, Refreshes
 from functions.common import aws
 from functions.common.clock import SystemClock
 from functions.common.rpc.client import Stub, channel_to

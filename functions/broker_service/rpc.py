@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from functions.broker_service import bootstrap
+from functions.broker_service.emitter import Emitter
 from functions.broker_service.model import JobId, LinkId, LinkResult, Outcome, UserId
-from functions.broker_service.service import Emitter, Jobs
+from functions.broker_service.service import Jobs
 from functions.broker_service.webhook_model import DeliveryId, WebhookId
 from functions.common.clock import Clock, SystemClock
 from functions.common.errors import FieldError, InvalidInput

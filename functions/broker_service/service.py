@@ -1,12 +1,10 @@
-"""Use cases of the broker: ask for a refresh, follow its job, emit events."""
+"""Use cases of the broker: ask for a refresh, follow its job."""
 
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
-
-import msgspec
 
 from functions.broker_service.model import (
     PUBLISH_FAILED,
@@ -24,8 +22,7 @@ from functions.common.ids import is_id, new_id
 from functions.common.publisher import Publisher
 from functions.common.rpc.client import Stub
 from functions.contracts.events.bills import BillsRefreshRequestedV1
-from functions.contracts.events.catalogue import CATALOGUE
-from functions.contracts.events.envelope import CloudEvent, unwrap, wrap
+from functions.contracts.events.envelope import wrap
 from functions.contracts.rpc.accounts_pb2 import GetLinkedAccountsReply, GetLinkedAccountsRequest
 
 log = logging.getLogger(__name__)
@@ -216,35 +213,3 @@ class Refreshes:
             )
             job = self._jobs.record_job_result(job.user_id, job.job_id, result)
         return job
-
-
-class Emitter:
-    """The platform's one way out for events: lets only those through that are what the catalogue says."""
-
-    def __init__(self, topic: Publisher) -> None:
-        self._topic = topic
-
-    def publish(self, events: Sequence[CloudEvent]) -> frozenset[str]:
-        """Ids of the events that were not taken. One unlike its type is none of the others' business: they may come
-        from other items' outboxes. Raises Unavailable when none of the rest was taken."""
-        refused = frozenset(event.id for event in events if _refused(event))
-        good = [event for event in events if event.id not in refused]
-        return refused | self._topic.publish(good) if good else refused
-
-
-def _refused(event: CloudEvent) -> bool:
-    if mistake := _mistake(event):
-        code, reason = mistake
-        log.error("event_refused", extra=logs.fields(event_id=event.id, type=event.type, code=code, reason=reason))
-    return mistake is not None
-
-
-def _mistake(event: CloudEvent) -> tuple[str, str] | None:
-    """Code and message of what is wrong with an event, if anything is."""
-    if event.type not in CATALOGUE:
-        return "unknown_type", f"There is no event {event.type}."
-    try:
-        unwrap(event, CATALOGUE[event.type])
-    except msgspec.MsgspecError as error:
-        return "invalid", f"The data is no {event.type}: {error}."
-    return None

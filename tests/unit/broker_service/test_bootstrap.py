@@ -4,7 +4,8 @@ import pytest
 
 from functions.broker_service import bootstrap
 from functions.broker_service.announcements import Announcements
-from functions.broker_service.service import Emitter, Jobs, Refreshes
+from functions.broker_service.emitter import Emitter
+from functions.broker_service.service import Jobs, Refreshes
 from functions.common.settings import SettingsError
 
 BUILDERS: tuple[Callable[[], object], ...] = (

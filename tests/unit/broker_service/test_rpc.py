@@ -3,9 +3,9 @@ import json
 import msgspec
 import pytest
 
+from functions.broker_service.emitter import Emitter
 from functions.broker_service.model import JobState
 from functions.broker_service.rpc import BrokerServicer, handler
-from functions.broker_service.service import Emitter
 from functions.common.errors import InvalidInput, NotFound, Unavailable
 from functions.common.publisher import BrokerPublisher
 from functions.common.rpc.client import Stub

@@ -4,8 +4,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from functions.broker_service.emitter import Emitter
 from functions.broker_service.model import Job, JobId, JobState, LinkId, LinkResult, Outcome
-from functions.broker_service.service import ANNOUNCED_WITHIN, Emitter
+from functions.broker_service.service import ANNOUNCED_WITHIN
 from functions.common.errors import Conflict, NotFound, Unavailable
 from functions.common.ids import new_id
 from functions.contracts.events.bills import BillsRefreshRequestedV1
