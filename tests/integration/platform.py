@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SCHEDULED = json.loads((Path(__file__).parent.parent / "events" / "Sweep.json").read_text())
 """What the clock sends to the sweep."""
 QUEUE_SECONDS = 60.0
-LOG_PAGE = 10_000  # CloudWatch gives no more at once
+LOG_PAGE = 10_000  # CloudWatch gives no more at once; LocalStack far less unless it is asked
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Platform:
 
     def _log_events(self, function: str, since_ms: int) -> Iterator["FilteredLogEventTypeDef"]:
         pages = self._logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{self.ids[function]}", startTime=since_ms
+            logGroupName=f"/aws/lambda/{self.ids[function]}", startTime=since_ms, limit=LOG_PAGE
         )
         try:
             for page in pages:
