@@ -1,6 +1,7 @@
 """What functions ask of AWS, counted on its way to an emulator: a proxy that they call in its place.
 
-DynamoDB is asked to say what each call consumed, indexes included; the other services are counted by request.
+DynamoDB is asked to say what each call consumed, indexes included; the other services are counted by request. What is
+changed on its way, if only its address, is signed anew, as the account's owner: what functions may do is not measured.
 """
 
 import json
@@ -14,8 +15,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any  # Any: JSON of any service
 from urllib.parse import parse_qs, urlsplit
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 READS = frozenset({"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"})
 HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
+SIGNATURE = frozenset({"authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"})
+OWNER = Credentials("test", "test")
+"""Of an emulator's account."""
 SNS_CHUNK = 65_536
 """Bytes of a publish that count as one request; a batch counts as a whole."""
 
@@ -70,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         service, operation = _called(dict(self.headers), body)
         sent = _asking_for_capacity(body) if service == "dynamodb" else body
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+        headers = self._signed(sent, {n: value for n, value in self.headers.items() if n.lower() not in HOP_BY_HOP})
         upstream = HTTPConnection(self.server.upstream, timeout=120)
         try:
             upstream.request(self.command, self.path, sent, headers | {"Content-Length": str(len(sent))})
@@ -90,6 +98,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+    def _signed(self, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+        """The headers with a signature for what is sent, where there was one for what came."""
+        scope = _scope(headers)
+        if not scope:
+            return headers
+        kept = {name: value for name, value in headers.items() if name.lower() not in SIGNATURE}
+        request = AWSRequest(self.command, f"http://{self.server.upstream}{self.path}", kept, body)
+        SigV4Auth(OWNER, scope["service"], scope["region"]).add_auth(request)
+        return dict(request.headers.items())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
         """Nothing: the counts are what is wanted."""
@@ -123,10 +141,15 @@ def metered(endpoint: str, meter: Meter) -> Iterator[str]:
 
 def _called(headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
     """Service and operation, by the scope of the signature and the protocol that the service speaks."""
-    scope = headers.get("Authorization", "").partition("Credential=")[2].split("/")
-    service = scope[3] if len(scope) > 3 else "unsigned"
+    service = _scope(headers).get("service", "unsigned")
     target = headers.get("X-Amz-Target", "").rpartition(".")[2]
     return service, target or parse_qs(body[:200].decode(errors="replace")).get("Action", [""])[0]
+
+
+def _scope(headers: Mapping[str, str]) -> dict[str, str]:
+    """Region and service of a signature; empty without one."""
+    scope = headers.get("Authorization", "").partition("Credential=")[2].split("/")
+    return {"region": scope[2], "service": scope[3]} if len(scope) > 3 else {}
 
 
 def _asking_for_capacity(body: bytes) -> bytes:

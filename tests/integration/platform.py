@@ -176,7 +176,9 @@ class Platform:
 
     def _log_events(self, function: str, since_ms: int) -> Iterator["FilteredLogEventTypeDef"]:
         pages = self._logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{self.ids[function]}", startTime=since_ms, limit=LOG_PAGE
+            logGroupName=f"/aws/lambda/{self.ids[function]}",
+            startTime=since_ms,
+            PaginationConfig={"PageSize": LOG_PAGE},
         )
         try:
             for page in pages:

@@ -65,6 +65,9 @@ def test_a_publish_counts_by_64_kilobytes(meter: Meter) -> None:
 
 class _Engine(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
+        signed = self.headers["Authorization"].partition("SignedHeaders=")[2].partition(",")[0]
+        assert "host" in signed.split(";"), "for this address, not for the proxy's"
+        assert self.headers["X-Amz-Security-Token"] is None
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         refused = "refused" in asked
         answer = json.dumps({"asked": asked, "ConsumedCapacity": consumed("bills", 1)}).encode()
@@ -91,6 +94,7 @@ def asked(address: str, body: dict[str, object], service: str = "dynamodb") -> t
     headers = {
         "Authorization": f"AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, Signature=x",
         "X-Amz-Target": "DynamoDB_20120810.PutItem",
+        "X-Amz-Security-Token": "of a function",
     }
     connection.request("POST", "/", json.dumps(body), headers)
     answer = connection.getresponse()
